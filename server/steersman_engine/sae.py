@@ -1,0 +1,139 @@
+"""A sparse autoencoder in its canonical form, as it is served, whatever trained it.
+
+Shapes: `...` any leading dims, `d_in` the width of the model's residual stream, `d_sae` the
+number of features.
+
+    f = act(x W_enc + b_enc)      act keeps what is above the feature's threshold
+    x̂ = f W_dec + b_dec
+
+`x` is the raw residual stream, every normalisation folded in; decoder rows have unit norm, so one
+unit of `f` is one unit of residual length.
+"""
+
+from pathlib import Path
+from typing import Self
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+UNIT_NORM_TOLERANCE = 1e-2
+
+
+class SAE(nn.Module):
+    """JumpReLU sparse autoencoder (Rajamanoharan et al. 2024, arXiv:2407.14435); ReLU at threshold 0.
+
+    Raises:
+        ValueError: Shapes do not fit, a threshold is negative, or a decoder row is not of unit norm.
+    """
+
+    W_enc: Tensor  # [d_in, d_sae]
+    b_enc: Tensor  # [d_sae]
+    W_dec: Tensor  # [d_sae, d_in]
+    b_dec: Tensor  # [d_in]
+    threshold: Tensor  # [d_sae]
+
+    def __init__(
+        self, *, W_enc: Tensor, b_enc: Tensor, W_dec: Tensor, b_dec: Tensor, threshold: Tensor
+    ) -> None:
+        super().__init__()
+        d_in, d_sae = W_enc.shape
+        expected = {"b_enc": (d_sae,), "W_dec": (d_sae, d_in), "b_dec": (d_in,), "threshold": (d_sae,)}
+        tensors = {"b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec, "threshold": threshold}
+        for name, shape in expected.items():
+            if tuple(tensors[name].shape) != shape:
+                raise ValueError(f"{name} is {list(tensors[name].shape)}, not {list(shape)}.")
+        if (threshold < 0).any():
+            raise ValueError("A threshold is negative: activations are never below zero.")
+        off = (W_dec.float().norm(dim=-1) - 1).abs().max().item()
+        if not off < UNIT_NORM_TOLERANCE:
+            raise ValueError(
+                f"A decoder row's norm is off 1 by {off:.3g}. Fold decoder norms with SAE.canonical."
+            )
+        for name, tensor in {"W_enc": W_enc, **tensors}.items():
+            self.register_buffer(name, tensor)
+
+    @classmethod
+    def canonical(
+        cls,
+        *,
+        W_enc: Tensor,
+        b_enc: Tensor,
+        W_dec: Tensor,
+        b_dec: Tensor,
+        threshold: Tensor | None = None,
+        input_scale: float = 1.0,
+        subtract_b_dec: bool = False,
+    ) -> Self:
+        """The canonical form of an SAE that reads `input_scale * x` and has decoder rows of any length.
+
+        With `subtract_b_dec` its encoder reads `input_scale * x - b_dec`. Reconstructions are those
+        of the source in raw units; activations become lengths in the residual stream.
+
+        Raises:
+            ValueError: A decoder row is zero.
+        """
+        W_enc, b_enc, W_dec, b_dec = (t.double() for t in (W_enc, b_enc, W_dec, b_dec))
+        threshold = torch.zeros_like(b_enc) if threshold is None else threshold.double()
+        if subtract_b_dec:
+            b_enc = b_enc - b_dec @ W_enc
+        norm = W_dec.norm(dim=-1)
+        if (norm == 0).any():
+            raise ValueError(f"Decoder row {int((norm == 0).nonzero()[0])} is zero: it steers nothing.")
+        length = norm / input_scale  # residual length that one unit of the source's activation adds
+        return cls(
+            W_enc=(W_enc * input_scale * length).float(),
+            b_enc=(b_enc * length).float(),
+            W_dec=(W_dec / norm[:, None]).float(),
+            b_dec=(b_dec / input_scale).float(),
+            threshold=(threshold * length).float(),
+        )
+
+    @property
+    def d_in(self) -> int:
+        """Width of the residual stream."""
+        return self.W_enc.shape[0]
+
+    @property
+    def d_sae(self) -> int:
+        """Number of features."""
+        return self.W_enc.shape[1]
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Feature activations of `x`: `[..., d_in]` to `[..., d_sae]`, zero where not active."""
+        return jump_relu(x.to(self.W_enc.dtype) @ self.W_enc + self.b_enc, self.threshold)
+
+    def decode(self, feature_acts: Tensor) -> Tensor:
+        """The reconstruction: `[..., d_sae]` to `[..., d_in]`."""
+        return feature_acts @ self.W_dec + self.b_dec
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`decode(encode(x))`."""
+        return self.decode(self.encode(x))
+
+    def save(self, path: Path, dtype: torch.dtype = torch.float32) -> None:
+        """Write a safetensors file; `dtype` is that of the two matrices."""
+        tensors = {name: buffer.float() for name, buffer in self.named_buffers()}
+        for name in ("W_enc", "W_dec"):
+            tensors[name] = tensors[name].to(dtype)
+        save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, path)
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device | str = "cpu") -> Self:
+        """Read what `save` wrote, as float32.
+
+        Raises:
+            ValueError: The file lacks a tensor or holds another one.
+        """
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            found = set(file.keys())
+            wanted = {"W_enc", "b_enc", "W_dec", "b_dec", "threshold"}
+            if found != wanted:
+                raise ValueError(f"{path} holds {sorted(found)}, not {sorted(wanted)}.")
+            return cls(**{name: file.get_tensor(name).float() for name in wanted})
+
+
+def jump_relu(pre: Tensor, threshold: Tensor) -> Tensor:
+    """`pre` where it is above `threshold` (and so above zero), else 0."""
+    return torch.where(pre > threshold, pre, 0)

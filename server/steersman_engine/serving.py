@@ -1,0 +1,76 @@
+"""From two names to a model that is ready to answer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from steersman_catalog import Catalog
+from steersman_engine.bundle import Bundle, BundleError
+from steersman_engine.host import HostModel, load_model
+from steersman_engine.local_engine import LocalEngine
+from steersman_engine.presets import PRESETS
+from steersman_engine.prompt import chat_template_sha256
+from steersman_engine.pull import pull
+from steersman_engine.self_test import check_fit, check_steering, text_ids
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A model, its SAE and its catalogue; the self-test has passed."""
+
+    name: str
+    """The model's id on the wire."""
+    tokenizer: PreTrainedTokenizerBase
+    engine: LocalEngine
+    catalog: Catalog
+    bundle: str
+    """Name and hash."""
+    layer: int
+    d_sae: int
+
+
+def load(model: str, bundle: str | None, *, device: str, dtype: str, cache: Path) -> Loaded:
+    """Load `model` (a preset, a Hugging Face id or a folder) with `bundle` (a shipped name or a folder).
+
+    `device` `auto` is CUDA where there is one; `dtype` `auto` is bfloat16 there and float32 on a CPU.
+
+    Raises:
+        ValueError: The model has no bundle of its own and none was given.
+        BundleError: The bundle is damaged, or is for another model or layer.
+        OSError: The model could not be fetched or read.
+    """
+    preset = PRESETS.get(model)
+    chosen = bundle or (preset.bundle if preset else None)
+    if chosen is None:
+        needs = f" The model itself needs {preset.needs}." if preset else ""
+        raise ValueError(
+            f"No bundle ships for {model}: train one (`steersman harvest`, `train`, `catalog`, `bundle`)"
+            f" and pass its folder as --bundle.{needs}"
+        )
+    opened = Bundle.named(chosen)
+    manifest = opened.manifest
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else "bfloat16"
+    weights, tokenizer = load_model(pull(model, cache), dtype=DTYPES[dtype], device=device)
+    host = HostModel(weights, manifest.layer, name=model)
+    sae = opened.sae(device)
+    check_fit(host, tokenizer, sae, manifest, chat_template_sha256(tokenizer))
+    check_steering(host, sae, text_ids(tokenizer).to(host.device), manifest.sink_norm)
+    catalog = opened.catalog()
+    if len(catalog) != sae.d_sae:
+        raise BundleError(f"The catalogue has {len(catalog)} features, the SAE {sae.d_sae}.")
+    return Loaded(
+        name=Path(model).name if Path(model).is_dir() else model,
+        tokenizer=tokenizer,
+        engine=LocalEngine(host, sae, sink_norm=manifest.sink_norm),
+        catalog=catalog,
+        bundle=opened.id,
+        layer=manifest.layer,
+        d_sae=sae.d_sae,
+    )

@@ -1,0 +1,87 @@
+"""What only a real connection shows: pieces come as they are made, and leaving stops the work."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from steersman_engine.engine import GenerateRequest, TokenEvent
+from steersman_server.app import create_app
+from steersman_server.config import ServerConfig
+from steersman_server.listen import Server
+
+WAIT_S = 20
+
+
+class EndlessEngine:
+    """Answers "aaa…" until it is closed."""
+
+    def __init__(self, fake, token_id: int, num_tokens: int | None) -> None:
+        self.info = fake.info
+        self.started = threading.Event()
+        self.closed = threading.Event()
+        self._token_id = token_id
+        self._num_tokens = num_tokens
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenEvent, None]:
+        given = 0
+        try:
+            self.started.set()
+            while True:
+                while given == self._num_tokens:
+                    await asyncio.sleep(60)  # a silent engine
+                given += 1
+                yield TokenEvent(token_id=self._token_id)
+                await asyncio.sleep(0.001)
+        finally:
+            self.closed.set()
+
+
+@pytest.fixture(params=[None, 1], ids=["busy", "silent"])
+def endless(request, engine) -> EndlessEngine:
+    (token_id,) = engine.tokenizer.encode("a", add_special_tokens=False)
+    return EndlessEngine(engine, token_id, request.param)
+
+
+@pytest.fixture
+def url(served, endless) -> Iterator[str]:
+    """The server on a free port."""
+    config = ServerConfig(port=0, graceful_shutdown_s=1)
+    server = Server(create_app(replace(served, engine=endless), config), config, "org/tiny")
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    assert server.listening.wait(WAIT_S)
+    assert server.url is not None
+    yield server.url
+    server.should_exit = True
+    thread.join(WAIT_S)
+
+
+BODY = {"model": "org/tiny", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+def test_a_stream_comes_while_it_is_made_and_ends_with_its_client(url, endless):
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=BODY | {"stream": True}) as answer:
+        events = (json.loads(line[6:]) for line in answer.iter_lines() if line)
+        assert [next(events)["choices"][0]["delta"] for _ in range(2)][1] == {"content": "a"}
+        assert not endless.closed.is_set()
+    assert endless.closed.wait(WAIT_S)
+
+
+@pytest.mark.parametrize("endless", [0], indirect=True, ids=["silent"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_leaving_before_the_first_token_stops_the_work(url, endless, stream):
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{url}/v1/chat/completions", json=BODY | {"stream": stream}, timeout=0.3)
+    assert endless.started.is_set()
+    assert endless.closed.wait(WAIT_S)
+
+
+def test_the_next_request_is_answered_after_one_was_left(url, endless):
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=BODY | {"stream": True}) as answer:
+        next(answer.iter_lines())
+    assert httpx.get(f"{url}/health").status_code == 200

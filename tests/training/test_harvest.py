@@ -1,0 +1,134 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from steersman_engine.host import HostModel
+from steersman_engine.prompt import render
+from steersman_training import harvest as module
+from steersman_training.chats import Chat
+from steersman_training.harvest import HarvestConfig, documents, harvest
+from steersman_training.shards import Manifest
+
+CONFIG = HarvestConfig(
+    source="made up", tokens=4000, max_length=64, batch_tokens=512, buffer_tokens=1500, shard_tokens=600
+)
+
+
+def read(folder: Path) -> dict[str, Tensor]:
+    shards = [load_file(folder / shard.file) for shard in Manifest.load(folder).shards]
+    return {name: torch.cat([shard[name] for shard in shards]) for name in shards[0]}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So small groups that a small harvest has several flushes."""
+    monkeypatch.setattr(module, "GROUP_DOCUMENTS", 8)
+
+
+@pytest.fixture
+def with_sinks(tiny_model: LlamaForCausalLM) -> HostModel:
+    """A host in which `<|im_start|>` is a sink: a residual hundreds of times as long as others."""
+    host = HostModel(tiny_model, 1, name="tiny")
+    tiny_model.model.embed_tokens.weight[1] *= 1000
+    return host
+
+
+@pytest.mark.usefixtures("few")
+def test_a_harvest_that_was_killed_and_resumed_equals_one_that_was_not(
+    tiny_host: HostModel,
+    tiny_tokenizer: PreTrainedTokenizerFast,
+    chats: list[Chat],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    harvest(tiny_host, tiny_tokenizer, chats, CONFIG, tmp_path / "whole")
+    residual, calls = HostModel.residual, 0
+
+    def dies(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls > 8:
+            raise KeyboardInterrupt
+        return residual(*args, **kwargs)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(HostModel, "residual", dies)
+        harvest(tiny_host, tiny_tokenizer, chats, CONFIG, tmp_path / "resumed")
+    assert 0 < Manifest.load(tmp_path / "resumed").tokens < CONFIG.tokens
+    harvest(tiny_host, tiny_tokenizer, chats, CONFIG, tmp_path / "resumed")
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
+
+
+def test_stored_residuals_are_those_of_plain_transformers(
+    tiny_host: HostModel, tiny_tokenizer: PreTrainedTokenizerFast, chats: list[Chat], tmp_path: Path
+) -> None:
+    harvest(tiny_host, tiny_tokenizer, chats, CONFIG, tmp_path)
+    stored = read(tmp_path)
+    rows = documents(chats, "train", tiny_tokenizer, max_length=64, seed=0)
+    for document in (next(rows) for _ in range(5)):
+        ids = torch.tensor([document.prompt.token_ids])
+        expected = tiny_host.model(ids, output_hidden_states=True).hidden_states[tiny_host.layer + 1][0]
+        here = stored["document"] == document.index
+        position = stored["position"][here].long()
+        assert torch.equal(stored["token"][here], ids[0, position].int())
+        torch.testing.assert_close(stored["resid"][here], expected[position].bfloat16())
+
+
+def test_no_attention_sink_is_stored(
+    with_sinks: HostModel, tiny_tokenizer: PreTrainedTokenizerFast, chats: list[Chat], tmp_path: Path
+) -> None:
+    manifest = harvest(with_sinks, tiny_tokenizer, chats, CONFIG, tmp_path)
+    stored = read(tmp_path)
+    assert stored["resid"].float().norm(dim=-1).max() <= manifest.sink_norm
+    assert not (stored["token"] == 1).any()
+
+
+def test_all_other_tokens_of_a_document_are_stored_once(
+    with_sinks: HostModel, tiny_tokenizer: PreTrainedTokenizerFast, chats: list[Chat], tmp_path: Path
+) -> None:
+    harvest(with_sinks, tiny_tokenizer, chats, CONFIG, tmp_path)
+    stored = read(tmp_path)
+    first = next(documents(chats, "train", tiny_tokenizer, max_length=64, seed=0))
+    expected = [position for position, token in enumerate(first.prompt.token_ids) if token != 1]
+    assert sorted(stored["position"][stored["document"] == 0].tolist()) == expected
+
+
+def test_tokens_of_many_documents_are_shuffled_together(
+    tiny_host: HostModel, tiny_tokenizer: PreTrainedTokenizerFast, chats: list[Chat], tmp_path: Path
+) -> None:
+    harvest(tiny_host, tiny_tokenizer, chats, CONFIG, tmp_path)
+    assert read(tmp_path)["document"][:50].unique().numel() > 10
+
+
+def test_only_training_chats_are_harvested(
+    tiny_host: HostModel, tiny_tokenizer: PreTrainedTokenizerFast, chats: list[Chat], tmp_path: Path
+) -> None:
+    config = replace(CONFIG, tokens=1_000_000)  # more than there are
+    harvest(tiny_host, tiny_tokenizer, chats, config, tmp_path)
+    training = [chat for chat in chats if chat.split == "train"]
+    expected = sum(min(64, len(render(tiny_tokenizer, chat.messages, generate=False))) for chat in training)
+    assert len(read(tmp_path)["token"]) == expected
+
+
+def test_another_harvest_is_not_mixed_in(
+    tiny_host: HostModel, tiny_tokenizer: PreTrainedTokenizerFast, chats: list[Chat], tmp_path: Path
+) -> None:
+    harvest(tiny_host, tiny_tokenizer, chats, CONFIG, tmp_path)
+    with pytest.raises(ValueError, match="holds a harvest with seed 0, not 1"):
+        harvest(tiny_host, tiny_tokenizer, chats, replace(CONFIG, seed=1), tmp_path)
+
+
+def test_a_disk_that_is_too_small_is_found_before_the_work(
+    tiny_host: HostModel, tiny_tokenizer: PreTrainedTokenizerFast, chats: list[Chat], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="the harvest needs"):
+        harvest(tiny_host, tiny_tokenizer, chats, replace(CONFIG, tokens=10**13), tmp_path)

@@ -1,0 +1,1 @@
+"""What makes a bundle: harvest, train, evaluate, label."""

@@ -1,0 +1,93 @@
+"""`steersman catalog`: measure and label the features of an SAE."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from steersman.cli import Command
+from steersman_engine.commands import add_cache_argument
+from steersman_engine.presets import DEFAULT_MODEL, PRESETS
+
+EPILOG = """\
+examples:
+  steersman catalog --harvest runs/harvest --sae runs/sae/sae.safetensors --out runs/catalog.duckdb
+  duckdb -readonly runs/catalog.duckdb "SELECT feature, label FROM shown_features LIMIT 20"
+
+It reads the chats that neither the harvest nor the evaluation reads. Labels are the words that stand out
+where a feature fires: counted, not understood."""
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, help="preset, Hugging Face id or folder (default: %(default)s)"
+    )
+    parser.add_argument("--sae", type=Path, required=True, metavar="FILE", help="the SAE, in canonical form")
+    parser.add_argument(
+        "--layer", type=int, help="block whose output the SAE reads (default: the harvest's or preset's)"
+    )
+    parser.add_argument(
+        "--source",
+        default="sharegpt",
+        metavar="CHATS",
+        help="`sharegpt`, or a JSONL file of chats (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tokens", type=int, default=1_000_000, metavar="N", help="how many to read (default: %(default)s)"
+    )
+    sink = parser.add_mutually_exclusive_group(required=True)
+    sink.add_argument("--sink-norm", type=float, metavar="NORM", help="residual norm of attention sinks")
+    sink.add_argument(
+        "--harvest", type=Path, metavar="DIR", help="the harvest the SAE was trained on, for that norm"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="fixes what is read and drawn (default: %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the catalogue to write")
+    add_cache_argument(parser)
+
+
+def _run(args: Namespace) -> None:
+    import torch  # heavy, as all below: not for --help
+
+    from steersman_engine.host import HostModel, fast_dtype, load_model
+    from steersman_engine.pull import pull
+    from steersman_engine.sae import SAE
+    from steersman_training.build_catalog import CatalogConfig, build_catalog
+    from steersman_training.chats import read_chats
+
+    layer, sink_norm = _tap_of(args)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    sae = SAE.load(args.sae, device)
+    chats = read_chats(args.source, args.cache_dir)
+    model, tokenizer = load_model(pull(args.model, args.cache_dir), dtype=fast_dtype(device), device=device)
+    host = HostModel(model, layer, name=args.model)
+    config = CatalogConfig(source=args.source, tokens=args.tokens, seed=args.seed)
+    build_catalog(host, tokenizer, sae, chats, config, args.out, sink_norm=sink_norm)
+    print(f"{sae.d_sae:,} features are in {args.out} ({args.out.stat().st_size / 1e6:.1f} MB).")
+
+
+def _tap_of(args: Namespace) -> tuple[int, float]:
+    """The layer, and the norm of attention sinks there."""
+    from steersman_training.shards import Manifest
+
+    if args.harvest is not None:
+        manifest = Manifest.load(args.harvest)
+        asked = (args.model, manifest.layer if args.layer is None else args.layer)
+        if asked != (manifest.model, manifest.layer):
+            raise ValueError(
+                f"{args.harvest} is of {manifest.model}, layer {manifest.layer}, not of {asked[0]}, layer"
+                f" {asked[1]}: pass the harvest that the SAE was trained on."
+            )
+        return manifest.layer, manifest.sink_norm
+    if args.layer is not None:
+        return args.layer, args.sink_norm
+    if args.model not in PRESETS:
+        raise ValueError(f"{args.model} is no preset: say with --layer which block the SAE reads.")
+    return PRESETS[args.model].layer, args.sink_norm
+
+
+command = Command(
+    summary="measure and label the features of an SAE",
+    add_arguments=_add_arguments,
+    run=_run,
+    epilog=EPILOG,
+)

@@ -1,0 +1,96 @@
+"""Put an SAE, its catalogue and what was measured of them into one folder that a server can load."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+import steersman
+from steersman_catalog import Catalog
+from steersman_engine.bundle import (
+    CARD,
+    CATALOG_FILE,
+    FORMAT,
+    MANIFEST,
+    SAE_FILE,
+    Bundle,
+    BundleManifest,
+    sha256_of,
+)
+from steersman_engine.pull import replacing
+from steersman_engine.sae import SAE
+from steersman_training.card import card
+from steersman_training.metrics import Metrics
+from steersman_training.train import FACTS, TrainFacts
+
+
+def make_bundle(
+    run: Path, metrics_file: Path, catalog: Path, out: Path, *, name: str, licence: str
+) -> Bundle:
+    """A bundle in `out` from a training run's folder, its evaluation and its catalogue.
+
+    Raises:
+        ValueError: The parts are not of the same SAE and model, or `out` exists.
+        FileNotFoundError: One of them is missing.
+    """
+    if out.exists():
+        raise ValueError(f"{out} exists. Remove it, or choose another folder.")
+    facts = msgspec.json.decode((run / FACTS).read_bytes(), type=TrainFacts)
+    metrics = msgspec.json.decode(metrics_file.read_bytes(), type=Metrics)
+    sae, sae_sha256 = SAE.load(run / SAE_FILE), sha256_of(run / SAE_FILE)
+    _check_parts(facts, metrics, catalog, sae, sae_sha256)
+    with replacing(out) as made:
+        shutil.copyfile(run / SAE_FILE, made / SAE_FILE)
+        shutil.copyfile(catalog, made / CATALOG_FILE)
+        manifest = BundleManifest(
+            format=FORMAT,
+            name=name,
+            model=metrics.model,
+            model_fingerprint=metrics.fingerprint,
+            chat_template_sha256=metrics.chat_template_sha256,
+            layer=metrics.layer,
+            site="resid_post",
+            d_in=sae.d_in,
+            d_sae=sae.d_sae,
+            sae_sha256=sae_sha256,
+            catalog_sha256=sha256_of(catalog),
+            sink_norm=facts.harvest.sink_norm,
+            training=_training(facts),
+            metrics=msgspec.to_builtins(metrics),
+            licence=licence,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        (made / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+        (made / CARD).write_text(card(manifest, metrics), encoding="utf-8")
+    return Bundle(out)
+
+
+def _check_parts(facts: TrainFacts, metrics: Metrics, catalog: Path, sae: SAE, sae_sha256: str) -> None:
+    if metrics.sae_sha256 != sae_sha256:
+        raise ValueError("The metrics are of another SAE file: run `steersman evaluate` on this one.")
+    if metrics.fingerprint != facts.harvest.fingerprint:
+        raise ValueError("The SAE was evaluated on other model weights than it was trained on.")
+    opened = Catalog.open(catalog)
+    try:
+        found = (len(opened), opened.meta.get("model_fingerprint"), opened.meta.get("layer"))
+    finally:
+        opened.close()
+    wanted = (sae.d_sae, metrics.fingerprint, str(metrics.layer))
+    if found != wanted:
+        raise ValueError(f"The catalogue is of (features, model, layer) {found}, not {wanted}.")
+
+
+def _training(facts: TrainFacts) -> dict[str, object]:
+    harvest = facts.harvest
+    return {
+        "architecture": "batch_topk",
+        "config": msgspec.to_builtins(facts.config),
+        "source": harvest.source,
+        "tokens": harvest.tokens,
+        "max_length": harvest.max_length,
+        "epochs": round(facts.num_epochs, 3),
+        "input_scale": facts.input_scale,
+        "torch": facts.torch_version,
+        "steersman": steersman.__version__,
+    }

@@ -1,0 +1,60 @@
+"""A label for each feature by counting words: what an explainer that understands nothing can say."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from steersman_catalog.writer import Label, Word
+from steersman_training.firings import Firings
+from steersman_training.log_odds import z_scores
+from steersman_training.words import Words
+
+LABEL_WORDS = 5
+SEARCH_WORDS = 20
+LEAST_Z = 1.96
+ALONE_SHARE = 0.9
+"""A word with a larger share of a feature's activation is the whole label."""
+TRUSTED_DOCUMENTS = 10
+"""A feature that fires in fewer has no label to be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A feature's label, and the words to find it by."""
+
+    label: Label
+    words: list[Word]
+
+
+class Describer:
+    """Labels features from the words on which they fire, each firing weighted by its activation."""
+
+    def __init__(self, firings: Firings, words: Words) -> None:
+        self._firings = firings
+        self._words = words
+        counted = words.of_token[firings.counted]
+        self._background = np.bincount(counted, minlength=len(words.text)).astype(float)
+
+    def describe(self, feature: int) -> Described:
+        """Label one feature."""
+        where, value = self._firings.of(feature)
+        if not len(where):
+            return Described(Label(feature, "never fired", "never_fired"), [])
+        weight = value / value.mean()  # so that they add up to the number of firings
+        count = np.bincount(self._words.of_token[where], weight, minlength=len(self._words.text))
+        z = np.where(count > 0, z_scores(count, self._background), -np.inf)
+        order = np.argsort(-z, kind="stable")[:SEARCH_WORDS]
+        best = [int(word) for word in order if z[word] >= LEAST_Z] or [int(order[0])]
+        few = len(np.unique(self._firings.document_of(where))) < TRUSTED_DOCUMENTS
+        heaviest = int(count.argmax())
+        alone = count[heaviest] > ALONE_SHARE * count.sum()
+        chosen = [heaviest] if alone else best[:LABEL_WORDS]
+        text = ", ".join(_named(self._words.text[word]) for word in chosen)
+        label = Label(feature, text, "few_firings" if few else "statistical")
+        top = max(float(z[best[0]]), LEAST_Z)
+        found = [Word(feature, self._words.text[w], max(float(z[w]) / top, 0.01)) for w in best]
+        return Described(label, found)
+
+
+def _named(word: str) -> str:
+    return word if any(character.isalnum() for character in word) else f"“{word}”"
