@@ -65,6 +65,12 @@ def test_one_word_is_enough_where_it_is_nearly_all() -> None:
     assert found.label.text == "“,”"
 
 
+def test_a_long_word_is_cut_in_a_label() -> None:
+    where = [n * 100 + 5 for n in range(12)]
+    found = Describer(firings(where, [1.0] * 12), words({5: "=" * 80})).describe(0)
+    assert found.label.text == f"“{'=' * 23}…”"
+
+
 def test_a_feature_is_found_by_more_words_than_its_label_has() -> None:
     places = {place: f"word{place}" for place in range(10)}
     where = [n * 100 + place for n in range(12) for place in places]

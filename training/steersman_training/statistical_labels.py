@@ -11,6 +11,8 @@ from steersman_training.words import Words
 
 LABEL_WORDS = 5
 SEARCH_WORDS = 20
+LONGEST_WORD = 24
+"""A longer word is cut in a label."""
 LEAST_Z = 1.96
 ALONE_SHARE = 0.9
 """A word with a larger share of a feature's activation is the whole label."""
@@ -57,4 +59,5 @@ class Describer:
 
 
 def _named(word: str) -> str:
-    return word if any(character.isalnum() for character in word) else f"“{word}”"
+    short = word if len(word) <= LONGEST_WORD else f"{word[: LONGEST_WORD - 1]}…"
+    return short if any(character.isalnum() for character in word) else f"“{short}”"

@@ -207,7 +207,8 @@ def _origin(config: TrainConfig, manifest: Manifest) -> str:
 
 
 def _finish(trainer: Trainer, manifest: Manifest, last: StepMetrics, out: Path) -> TrainFacts:
-    trainer.sae.to_sae(trainer.input_scale).save(out / SAE_FILE)
+    # half precision in the file, so that what is measured is what is served
+    trainer.sae.to_sae(trainer.input_scale).save(out / SAE_FILE, dtype=torch.float16)
     facts = TrainFacts(
         config=trainer.config,
         harvest=manifest,
