@@ -1,6 +1,6 @@
 """Steer and attribute with the stock OpenAI client. Needs `make serve` in another terminal, and `openai`.
 
-    python examples/steer.py
+python examples/steer.py
 """
 
 import sys
@@ -10,7 +10,7 @@ from openai import OpenAI
 
 MODEL = "smollm2-135m-instruct"
 QUESTION = "What should I do this weekend?"
-FEATURE = 0  # found with: curl 'http://127.0.0.1:8000/v1/features?query=recipe'
+FEATURE = 885  # found with: curl 'http://127.0.0.1:8000/v1/features?query=food'
 STRENGTH = 0.6
 
 
@@ -35,7 +35,9 @@ def main(url: str = "http://127.0.0.1:8000/v1") -> None:
     print(f"steered: {steered.choices[0].message.content}\n")
     done = steered.model_extra["steering"]["edits"][0]
     print(f"feature {done['feature']} ({done['label']}) set to {done['add']:.1f}", end=" ")
-    print(f"at {done['tokens_edited']} tokens, where it was {done['mean_activation_before']:.2f} on average\n")
+    print(
+        f"at {done['tokens_edited']} tokens, where it was {done['mean_activation_before']:.2f} on average\n"
+    )
 
     method = "gradient_x_activation"
     explained = ask(client, attribution={"tokens": [0, 1, 2], "top_k": 3, "method": method})

@@ -50,7 +50,7 @@ def write_folder(gguf: Path, folder: Path, progress: Callable[[int, int], None])
         kind = tensor.name.split(".")[-2]
         if kind in ("attn_q", "attn_k"):
             heads = config.num_attention_heads if kind == "attn_q" else config.num_key_value_heads
-            weight = _rotary_halves(weight, heads)
+            weight = _rotary_halves(weight, int(heads or config.num_attention_heads))
         state[_name(tensor.name)] = weight.to(torch.bfloat16)
     with torch.device("meta"):
         model = LlamaForCausalLM(config)

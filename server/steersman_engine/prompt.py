@@ -3,9 +3,12 @@
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+END_TOKENS = ("<|eot_id|>", "<|im_end|>")
+"""Tokens that end a message in Llama 3's and ChatML's templates, beside the tokenizer's own."""
 ROLES = ("system", "user", "assistant")
 """A token's role is its index here."""
 
@@ -66,7 +69,7 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], *
 
     roles, kinds, turn = [], [], 0
     last_role = "assistant" if generate else messages[-1]["role"]
-    end_ids = _end_ids(tokenizer)
+    end_ids = end_token_ids(tokenizer)
     for position, (token_id, (begin, _)) in enumerate(zip(ids, offsets, strict=True)):
         while turn + 1 < len(messages) and begin >= starts[turn + 1]:
             turn += 1
@@ -107,7 +110,7 @@ def _template(
     *,
     generate: bool,
     tokenize: bool = False,
-):
+) -> Any:
     if tokenizer.chat_template is None:
         raise ValueError("The tokenizer has no chat template: this is no chat model.")
     try:
@@ -119,10 +122,8 @@ def _template(
     return rendered
 
 
-def _end_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    ends = {tokenizer.eos_token_id}
-    for token in ("<|eot_id|>", "<|im_end|>"):
-        token_id = tokenizer.convert_tokens_to_ids(token)
-        if isinstance(token_id, int) and token_id != tokenizer.unk_token_id:
-            ends.add(token_id)
-    return {token_id for token_id in ends if token_id is not None}
+def end_token_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """The tokens that end a message."""
+    named = [tokenizer.convert_tokens_to_ids(token) for token in END_TOKENS]
+    known = [token_id for token_id in named if token_id != tokenizer.unk_token_id]
+    return {token_id for token_id in [*known, tokenizer.eos_token_id] if isinstance(token_id, int)}

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import socket
 import threading
-import time
 from pathlib import Path
 
 import uvicorn
@@ -62,16 +61,7 @@ def serve(
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     print(f"Loading {model} ...", flush=True)
     loaded = load(model, bundle, device=device, dtype=dtype, cache=cache)
-    served = ServedModel(
-        name=loaded.name,
-        tokenizer=loaded.tokenizer,
-        engine=loaded.engine,
-        catalog=loaded.catalog,
-        bundle=loaded.bundle,
-        layer=loaded.layer,
-        d_sae=loaded.d_sae,
-        created=int(time.time()),
-    )
+    served = ServedModel.of(loaded)
     try:
         Server(create_app(served, config), config, served.name).run()
     finally:

@@ -1,15 +1,17 @@
 """The model that a server answers for."""
 
 import hashlib
+import time
 from dataclasses import dataclass
+from typing import Self
 
 from transformers import PreTrainedTokenizerBase
 
 import steersman
 from steersman_catalog import Catalog
 from steersman_engine.engine import Engine
-
-END_TOKENS = ("<|eot_id|>", "<|im_end|>")
+from steersman_engine.prompt import end_token_ids
+from steersman_engine.serving import Loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,20 @@ class ServedModel:
     created: int
     """Unix time, in seconds."""
 
+    @classmethod
+    def of(cls, loaded: Loaded) -> Self:
+        """What `load` gave, from now on."""
+        return cls(
+            name=loaded.name,
+            tokenizer=loaded.tokenizer,
+            engine=loaded.engine,
+            catalog=loaded.catalog,
+            bundle=loaded.bundle,
+            layer=loaded.layer,
+            d_sae=loaded.d_sae,
+            created=int(time.time()),
+        )
+
     @property
     def fingerprint(self) -> str:
         """OpenAI's `system_fingerprint`: changes when the same request may be answered differently."""
@@ -36,6 +52,4 @@ class ServedModel:
     @property
     def stop_token_ids(self) -> frozenset[int]:
         """The tokens that end an answer."""
-        ends = [self.tokenizer.convert_tokens_to_ids(token) for token in END_TOKENS]
-        known = [end for end in ends if end != self.tokenizer.unk_token_id]
-        return frozenset(end for end in [*known, self.tokenizer.eos_token_id] if isinstance(end, int))
+        return frozenset(end_token_ids(self.tokenizer))

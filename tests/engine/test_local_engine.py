@@ -108,6 +108,7 @@ def test_a_failing_request_takes_no_other_with_it(engine: LocalEngine) -> None:
 
     failed, fine = asyncio.run(together())
     assert isinstance(failed, EngineError)
+    assert not isinstance(fine, BaseException)
     assert fine[0] == run(engine, request())[0]
 
 

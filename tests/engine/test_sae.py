@@ -65,7 +65,7 @@ def test_a_zero_decoder_row_is_refused() -> None:
     source = parts()
     source["W_dec"][7] = 0
     with pytest.raises(ValueError, match="row 7 is zero"):
-        SAE.canonical(**source)
+        SAE.canonical(**source)  # pyright: ignore[reportArgumentType]
 
 
 def test_shapes_that_do_not_fit_are_named() -> None:

@@ -55,7 +55,7 @@ def test_more_evidence_of_the_same_share_scores_higher() -> None:
 
 def test_a_label_names_the_words_a_feature_fires_on() -> None:
     where = [n * 100 + place for n in range(12) for place in (5, 6)]
-    found = Describer(firings(where, [2.0, 1.0] * 12), words({5: "chicken", 6: "oven"})).describe(0)
+    found = Describer(firings(where, [2.0, 1.5] * 12), words({5: "chicken", 6: "oven"})).describe(0)
     assert (found.label.text, found.label.kind) == ("chicken, oven", "statistical")
 
 
@@ -77,6 +77,22 @@ def test_a_feature_is_found_by_more_words_than_its_label_has() -> None:
     found = Describer(firings(where, [1.0] * 120), words(places)).describe(0)
     assert {word.text for word in found.words} == set(places.values())
     assert all(0 < word.weight <= 1 for word in found.words)
+
+
+def test_a_word_of_one_document_is_no_part_of_a_label() -> None:
+    hash_of_one = words({5: "chicken", 6: "oven"})
+    hash_of_one.text.append("a3c72f42")
+    hash_of_one.of_token[10:30] = len(hash_of_one.text) - 1
+    where = list(range(10, 30)) + [n * 100 + place for n in range(12) for place in (5, 6)]
+    found = Describer(firings(sorted(where), [1.0] * 44), hash_of_one).describe(0)
+    assert found.label.text == "chicken, oven"
+
+
+def test_a_higher_activation_counts_for_more() -> None:
+    where = [n * 100 + place for n in range(12) for place in (5, 6)]
+    both = words({5: "chicken", 6: "oven"})
+    found = Describer(firings(where, [1.0, 1.5] * 12), both).describe(0)
+    assert found.label.text == "oven, chicken"
 
 
 def test_firings_in_one_document_are_too_few() -> None:

@@ -16,6 +16,8 @@ LONGEST_WORD = 24
 LEAST_Z = 1.96
 ALONE_SHARE = 0.9
 """A word with a larger share of a feature's activation is the whole label."""
+WORD_DOCUMENTS = 2
+"""A word that the feature fires on in fewer says more about the document, unless there is no other."""
 TRUSTED_DOCUMENTS = 10
 """A feature that fires in fewer has no label to be trusted."""
 
@@ -29,7 +31,7 @@ class Described:
 
 
 class Describer:
-    """Labels features from the words on which they fire, each firing weighted by its activation."""
+    """Labels features from the words on which they fire, each firing weighted by its square activation."""
 
     def __init__(self, firings: Firings, words: Words) -> None:
         self._firings = firings
@@ -42,20 +44,30 @@ class Describer:
         where, value = self._firings.of(feature)
         if not len(where):
             return Described(Label(feature, "never fired", "never_fired"), [])
-        weight = value / value.mean()  # so that they add up to the number of firings
-        count = np.bincount(self._words.of_token[where], weight, minlength=len(self._words.text))
-        z = np.where(count > 0, z_scores(count, self._background), -np.inf)
+        weight = np.square(value, dtype=float)
+        weight /= weight.mean()  # so that they add up to the number of firings
+        word, document = self._words.of_token[where], self._firings.document_of(where)
+        count = np.bincount(word, weight, minlength=len(self._words.text))
+        z = z_scores(count, self._background)
+        z[self._spread(word, document) == 0] = -np.inf
         order = np.argsort(-z, kind="stable")[:SEARCH_WORDS]
-        best = [int(word) for word in order if z[word] >= LEAST_Z] or [int(order[0])]
-        few = len(np.unique(self._firings.document_of(where))) < TRUSTED_DOCUMENTS
-        heaviest = int(count.argmax())
+        best = [int(index) for index in order if z[index] >= LEAST_Z] or [int(order[0])]
+        heaviest = max(best, key=lambda index: count[index])
         alone = count[heaviest] > ALONE_SHARE * count.sum()
         chosen = [heaviest] if alone else best[:LABEL_WORDS]
-        text = ", ".join(_named(self._words.text[word]) for word in chosen)
+        text = ", ".join(_named(self._words.text[index]) for index in chosen)
+        few = len(np.unique(document)) < TRUSTED_DOCUMENTS
         label = Label(feature, text, "few_firings" if few else "statistical")
         top = max(float(z[best[0]]), LEAST_Z)
-        found = [Word(feature, self._words.text[w], max(float(z[w]) / top, 0.01)) for w in best]
+        found = [Word(feature, self._words.text[i], max(float(z[i]) / top, 0.01)) for i in best]
         return Described(label, found)
+
+    def _spread(self, word: np.ndarray, document: np.ndarray) -> np.ndarray:
+        """In how many documents each word is, `[num_words]`; 0 for those in too few."""
+        num_documents = len(self._firings.documents)
+        pairs = np.unique(word * np.int64(num_documents) + document)
+        spread = np.bincount(pairs // num_documents, minlength=len(self._words.text))
+        return np.where(spread < min(WORD_DOCUMENTS, spread.max()), 0, spread)
 
 
 def _named(word: str) -> str:
