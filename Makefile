@@ -24,7 +24,7 @@ check: .venv/dev  ## format, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
-	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory test
 
 format: .venv/dev  ## format the code
 	$(BIN)/ruff format .

@@ -267,7 +267,8 @@ class Feature(Struct, frozen=True, kw_only=True, omit_defaults=True):
     index: int
     label: str
     label_kind: str
-    """Who made the label: `statistical` is word counts, not understanding."""
+    """Who made the label. `statistical`: counted words, not understanding; `few_firings`: the same, of
+    a feature too rare to trust it; `never_fired`: there was nothing to count."""
     h_max: float
     """Largest activation in the labelled data set, in residual units; 0 if it never fired."""
     density: float

@@ -4,8 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from steersman.cli import Command
-from steersman_engine.commands import add_cache_argument
-from steersman_engine.presets import DEFAULT_MODEL, PRESETS
+from steersman_training.commands import add_model_arguments, add_source_argument, open_host
 
 EPILOG = """\
 examples:
@@ -17,19 +16,9 @@ where a feature fires: counted, not understood."""
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--model", default=DEFAULT_MODEL, help="preset, Hugging Face id or folder (default: %(default)s)"
-    )
+    add_model_arguments(parser)
+    add_source_argument(parser)
     parser.add_argument("--sae", type=Path, required=True, metavar="FILE", help="the SAE, in canonical form")
-    parser.add_argument(
-        "--layer", type=int, help="block whose output the SAE reads (default: the harvest's or preset's)"
-    )
-    parser.add_argument(
-        "--source",
-        default="sharegpt",
-        metavar="CHATS",
-        help="`sharegpt`, or a JSONL file of chats (default: %(default)s)",
-    )
     parser.add_argument(
         "--tokens", type=int, default=1_000_000, metavar="N", help="how many to read (default: %(default)s)"
     )
@@ -42,31 +31,24 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--seed", type=int, default=0, help="fixes what is read and drawn (default: %(default)s)"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the catalogue to write")
-    add_cache_argument(parser)
 
 
 def _run(args: Namespace) -> None:
-    import torch  # heavy, as all below: not for --help
-
-    from steersman_engine.host import HostModel, fast_dtype, load_model
-    from steersman_engine.pull import pull
-    from steersman_engine.sae import SAE
+    from steersman_engine.sae import SAE  # heavy, as all here: not for --help
     from steersman_training.build_catalog import CatalogConfig, build_catalog
     from steersman_training.chats import read_chats
 
-    layer, sink_norm = _tap_of(args)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    sae = SAE.load(args.sae, device)
+    args.layer, sink_norm = _tap_of(args)
     chats = read_chats(args.source, args.cache_dir)
-    model, tokenizer = load_model(pull(args.model, args.cache_dir), dtype=fast_dtype(device), device=device)
-    host = HostModel(model, layer, name=args.model)
+    host, tokenizer = open_host(args)
+    sae = SAE.load(args.sae, str(host.device))
     config = CatalogConfig(source=args.source, tokens=args.tokens, seed=args.seed)
     build_catalog(host, tokenizer, sae, chats, config, args.out, sink_norm=sink_norm)
     print(f"{sae.d_sae:,} features are in {args.out} ({args.out.stat().st_size / 1e6:.1f} MB).")
 
 
-def _tap_of(args: Namespace) -> tuple[int, float]:
-    """The layer, and the norm of attention sinks there."""
+def _tap_of(args: Namespace) -> tuple[int | None, float]:
+    """The layer, None for the preset's, and the norm of attention sinks there."""
     from steersman_training.shards import Manifest
 
     if args.harvest is not None:
@@ -78,11 +60,7 @@ def _tap_of(args: Namespace) -> tuple[int, float]:
                 f" {asked[1]}: pass the harvest that the SAE was trained on."
             )
         return manifest.layer, manifest.sink_norm
-    if args.layer is not None:
-        return args.layer, args.sink_norm
-    if args.model not in PRESETS:
-        raise ValueError(f"{args.model} is no preset: say with --layer which block the SAE reads.")
-    return PRESETS[args.model].layer, args.sink_norm
+    return args.layer, args.sink_norm
 
 
 command = Command(
