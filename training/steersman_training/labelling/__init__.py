@@ -1,0 +1,1 @@
+"""Label an SAE's features and score the labels: `steersman label`."""
