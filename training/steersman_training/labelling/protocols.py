@@ -159,7 +159,7 @@ class ContrastiveTrial(Struct, frozen=True, tag="contrastive"):
 
 
 class StringentTrial(Struct, frozen=True, tag="stringent"):
-    """Which of four texts is this feature's? The others are of features with the nearest labels. Chance 1/4."""
+    """Which of four texts is this feature's? The others are of features with near labels. Chance 1/4."""
 
     id: str
     feature: int
