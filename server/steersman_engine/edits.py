@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from steersman import FeatureEdit
+from steersman_engine.conditions import Condition
 from steersman_engine.prompt import ROLES, Prompt
 from steersman_engine.sae import SAE, jump_relu
 from steersman_engine.sinks import is_sink
@@ -35,9 +36,11 @@ class AffineEdit:
     in_generation: bool = True
     roles: tuple[int, ...] | None = None
     """Indices into ROLES; None is every token of the prompt."""
+    when: Condition | None = None
+    """Only at tokens where this holds."""
 
     @classmethod
-    def of(cls, edit: FeatureEdit, h_max: float) -> Self:
+    def of(cls, edit: FeatureEdit, h_max: float, when: Condition | None = None) -> Self:
         """The map that a request's edit stands for (design of modes: `FeatureEdit`).
 
         Raises:
@@ -63,7 +66,7 @@ class AffineEdit:
         if edit.roles is not None and not in_prompt:
             raise ValueError("`roles` choose tokens of the prompt, and the phase is `generation`.")
         roles = None if edit.roles is None else tuple(ROLES.index(role) for role in edit.roles)
-        return cls(edit.feature, mul, add, in_prompt, in_generation, roles)
+        return cls(edit.feature, mul, add, in_prompt, in_generation, roles, when)
 
     def covers(self, prompt: Prompt, start: int, stop: int) -> list[bool]:
         """Which of the positions `start` to `stop` the edit is for; those after the prompt are generated."""
