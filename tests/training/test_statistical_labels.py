@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from steersman_training.firings import Firings
-from steersman_training.log_odds import z_scores
+from steersman_training.labelling.log_odds import z_scores
 from steersman_training.statistical_labels import Describer
-from steersman_training.words import Words, words_of
+from steersman_training.labelling.words import Words, words_of
 
 FILLER = 40
 

@@ -16,8 +16,8 @@ from steersman_training.chats import Chat
 from steersman_training.example_draw import ExampleDraw
 from steersman_training.firings import Firings, collect
 from steersman_training.harvest import documents
+from steersman_training.labelling.words import words_of
 from steersman_training.statistical_labels import Describer
-from steersman_training.words import words_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ import numpy as np
 
 from steersman_catalog.writer import Label, Word
 from steersman_training.firings import Firings
-from steersman_training.log_odds import z_scores
-from steersman_training.words import Words
+from steersman_training.labelling.log_odds import z_scores
+from steersman_training.labelling.words import Words
 
 LABEL_WORDS = 5
 SEARCH_WORDS = 20

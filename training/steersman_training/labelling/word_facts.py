@@ -1,0 +1,125 @@
+"""Which words stand out where a feature fires, before it, and around it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import msgspec
+import numpy as np
+
+from steersman_training.labelling.corpus import SPLITS, Corpus
+from steersman_training.labelling.log_odds import z_scores
+from steersman_training.labelling.protocols import Weighted
+from steersman_training.labelling.stage import Stage, packed_arrays
+from steersman_training.labelling.words import Words, words_of
+
+CONTEXT = 16
+"""Tokens before a firing that are its context."""
+MOST_FIRINGS = 2000
+"""So many firings of a feature are looked at, drawn at random."""
+KEPT = 20
+LEAST_Z = 1.96
+WORD_DOCUMENTS = 2
+"""A word in fewer documents says more about the document, unless there is no other."""
+
+
+def pack_words(tokenizer, corpus: Corpus) -> bytes:
+    """The words of a corpus as a stage's part."""
+    words = words_of(tokenizer, corpus.token, corpus.starts)
+    text = np.frombuffer(msgspec.json.encode(words.text), np.uint8)
+    return packed_arrays({"text": text, "of_token": words.of_token})
+
+
+def read_words(stage: Stage) -> Words:
+    """What `pack_words` wrote."""
+    columns = stage.arrays(0)
+    return Words(msgspec.json.decode(columns["text"].tobytes(), type=list[str]), columns["of_token"])
+
+
+@dataclass(frozen=True)
+class WordFacts:
+    """The words of the explain documents, and how often each is there."""
+
+    corpus: Corpus
+    words: Words
+    explain: np.ndarray
+    """Which tokens count: of explain documents, and no sinks `[tokens]`."""
+
+    @classmethod
+    def of(cls, corpus: Corpus, words: Words, counted: np.ndarray) -> Self:
+        """`counted` `[tokens]` is False at sinks."""
+        return cls(corpus, words, counted & (corpus.split_of_token == SPLITS.index("explain")))
+
+    @cached_property
+    def background(self) -> np.ndarray:
+        """How often each word is in the explain documents `[words]`."""
+        return np.bincount(self.words.of_token[self.explain], minlength=len(self.words.text)).astype(float)
+
+    @cached_property
+    def previous(self) -> np.ndarray:
+        """The word before each token's own, or -1 at the start of a document `[tokens]`."""
+        of_token, starts = self.words.of_token, self.corpus.starts
+        begins = np.ones(len(of_token), bool)
+        begins[1:] = of_token[1:] != of_token[:-1]
+        begins[starts[:-1]] = True
+        first = np.maximum.accumulate(np.where(begins, np.arange(len(of_token)), 0))
+        before = np.where(first > 0, of_token[first - 1], -1)
+        before[np.isin(first, starts[:-1])] = -1
+        return before
+
+    def firing(self, where: np.ndarray, weight: np.ndarray) -> tuple[Weighted, ...]:
+        """Words on which a feature fires, `where` `[firings]` of explain documents."""
+        return self._standing_out(self.words.of_token[where], weight, self.corpus.document_of[where])
+
+    def before(self, where: np.ndarray, weight: np.ndarray) -> tuple[Weighted, ...]:
+        """Words just before those on which it fires."""
+        word = self.previous[where]
+        there = word >= 0
+        return self._standing_out(word[there], weight[there], self.corpus.document_of[where[there]])
+
+    def context(self, where: np.ndarray, weight: np.ndarray) -> tuple[Weighted, ...]:
+        """Words among the CONTEXT tokens before, the firing's own word left out."""
+        at = (where[:, None] - np.arange(1, CONTEXT + 1)).ravel()
+        of = np.repeat(np.arange(len(where)), CONTEXT)
+        there = at >= self.corpus.starts[self.corpus.document_of[where[of]]]
+        at, of = at[there], of[there]
+        word = self.words.of_token[at]
+        pairs, first = np.unique(of * np.int64(len(self.words.text)) + word, return_index=True)
+        word, of = word[first], (pairs // len(self.words.text)).astype(np.int64)
+        other = word != self.words.of_token[where[of]]
+        word, of = word[other], of[other]
+        return self._standing_out(word, weight[of] / CONTEXT, self.corpus.document_of[where[of]])
+
+    def sample(
+        self, where: np.ndarray, value: np.ndarray, seed: tuple[int, ...]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """At most MOST_FIRINGS of the firings in explain documents, and their weights.
+
+        A firing weighs its square activation; weights add up to the number of firings.
+        """
+        there = self.explain[where]
+        where, value = where[there], value[there]
+        if len(where) > MOST_FIRINGS:
+            chosen = np.sort(np.random.default_rng(seed).choice(len(where), MOST_FIRINGS, replace=False))
+            where, value = where[chosen], value[chosen]
+        weight = np.square(value, dtype=float)
+        return where, weight / weight.mean() if len(weight) else weight
+
+    def _standing_out(
+        self, word: np.ndarray, weight: np.ndarray, document: np.ndarray
+    ) -> tuple[Weighted, ...]:
+        if not len(word):
+            return ()
+        count = np.bincount(word, weight, minlength=len(self.words.text))
+        z = z_scores(count, self.background)
+        pairs = np.unique(word * np.int64(len(self.corpus.documents)) + document)
+        spread = np.bincount(pairs // len(self.corpus.documents), minlength=len(z))
+        z[(spread < min(WORD_DOCUMENTS, spread.max())) | (spread == 0)] = -np.inf
+        best = np.argpartition(-z, min(KEPT, len(z) - 1))[:KEPT]
+        best = best[np.lexsort((best, -z[best]))]
+        total = count.sum()
+        return tuple(
+            Weighted(self.words.text[index], float(z[index]), float(count[index] / total))
+            for index in best.tolist()
+            if z[index] >= LEAST_Z
+        )
