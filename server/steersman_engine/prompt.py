@@ -1,14 +1,20 @@
 """A conversation as the model reads it: token ids, and whose and what kind each token is."""
 
+import copy
 import hashlib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 END_TOKENS = ("<|eot_id|>", "<|im_end|>")
 """Tokens that end a message in Llama 3's and ChatML's templates, beside the tokenizer's own."""
+PLACEHOLDER = "\ufdd0"
+"""A character that Unicode keeps out of texts."""
 ROLES = ("system", "user", "assistant")
 """A token's role is its index here."""
 
@@ -58,14 +64,16 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], *
     if not whole.startswith(text):
         raise ValueError("The chat template rewrites earlier messages before an answer.")
 
-    contents = []
-    for message, start, end in zip(messages, starts, [*starts[1:], len(text)], strict=True):
-        contents.append(_find(text, message["content"], start, end))
+    contents = _contents(tokenizer, messages, whole, generate=generate)
 
-    encoded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-    ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
-    if ids != _template(tokenizer, messages, generate=generate, tokenize=True):
-        raise ValueError("The tokenizer and its chat template disagree on the token ids.")
+    special = special_tokens(tokenizer)
+    if any(token in written for message in messages for written in message.values() for token in special):
+        ids, offsets = _encode_literally(tokenizer, whole, messages, contents)
+    else:
+        encoded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
+        ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
+        if ids != _template(tokenizer, messages, generate=generate, tokenize=True):
+            raise ValueError("The tokenizer and its chat template disagree on the token ids.")
 
     roles, kinds, turn = [], [], 0
     last_role = "assistant" if generate else messages[-1]["role"]
@@ -89,19 +97,105 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], *
     return Prompt(tuple(ids), tuple(roles), tuple(kinds))
 
 
+def from_tokens(token_ids: Sequence[int]) -> Prompt:
+    """A prompt without messages: every token counts as the user's content, but for the first."""
+    kinds = (Kind.BOS, *[Kind.CONTENT] * (len(token_ids) - 1))
+    return Prompt(tuple(token_ids), (ROLES.index("user"),) * len(token_ids), kinds[: len(token_ids)])
+
+
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """The texts that the tokenizer reads as one special token, and their ids."""
+    return {
+        token.content: token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special
+    }
+
+
+def encode_literally(
+    tokenizer: PreTrainedTokenizerBase, text: str
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """The tokens of `text` and where they begin and end, with no special token whatever the text says."""
+    encoded = _literal_tokenizer(tokenizer).encode(text, add_special_tokens=False)
+    return encoded.ids, encoded.offsets
+
+
 def chat_template_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
     """The hash of the chat template, or of nothing where there is none."""
     template = tokenizer.chat_template or ""
     return hashlib.sha256(str(template).encode()).hexdigest()
 
 
-def _find(text: str, content: str, start: int, end: int) -> tuple[int, int]:
-    """Where the template put a message's content, as it is or stripped; nowhere is `(end, end)`."""
-    for written in (content, content.strip()):
-        at = text.rfind(written, start, end)
-        if written and at >= 0:
-            return at, at + len(written)
-    return end, end
+@lru_cache(maxsize=4)
+def _literal_tokenizer(tokenizer: PreTrainedTokenizerBase) -> Any:
+    """A copy of its own, because the switch belongs to the tokenizer and other threads use that."""
+    literal = copy.deepcopy(tokenizer.backend_tokenizer)
+    literal.encode_special_tokens = True
+    return literal
+
+
+def _encode_literally(
+    tokenizer: PreTrainedTokenizerBase,
+    text: str,
+    messages: list[dict[str, str]],
+    contents: list[tuple[int, int]],
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Token ids and offsets of a rendered conversation, in which only the template writes special tokens.
+
+    A tokenizer cuts a text at its special tokens before anything else, and so does this, but not at
+    those inside the spans `contents`: what somebody wrote cannot end his message and begin another's.
+
+    Raises:
+        ValueError: A special token stands in what a message says, and the template does not write it
+            as it is, so that it could not be told from the template's own.
+    """
+    special = special_tokens(tokenizer)
+    for message, (low, high) in zip(messages, contents, strict=True):
+        others = [value for name, value in message.items() if name != "content"]
+        hidden = [message["content"]] if low == high else []  # rewritten by the template
+        for token in special:
+            if any(token in written for written in others + hidden):
+                raise ValueError(
+                    f"A message holds the special token {token!r} where the model would obey it."
+                )
+    longest_first = sorted(special, key=len, reverse=True)
+    ids, offsets, start = [], [], 0
+
+    def take(end: int) -> None:
+        new_ids, new_offsets = encode_literally(tokenizer, text[start:end])
+        ids.extend(new_ids)
+        offsets.extend((start + low, start + high) for low, high in new_offsets)
+
+    for found in re.finditer("|".join(map(re.escape, longest_first)), text):
+        low, high = found.span()
+        if any(begin < high and low < end for begin, end in contents):
+            continue
+        take(low)
+        ids.append(special[found[0]])
+        offsets.append((low, high))
+        start = high
+    take(len(text))
+    return ids, offsets
+
+
+def _contents(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], whole: str, *, generate: bool
+) -> list[tuple[int, int]]:
+    """Where the template put each message's content, as it is or stripped; nowhere is an empty span.
+
+    The template is asked to write a placeholder in place of each, which shows what it puts around them.
+    """
+    placeholders = [message | {"content": PLACEHOLDER} for message in messages]
+    around = _template(tokenizer, placeholders, generate=generate).split(PLACEHOLDER)
+    spans, at = [], 0
+    if len(around) == len(messages) + 1:
+        for message, before in zip(messages, around, strict=False):
+            at += len(before)
+            written = (message["content"], message["content"].strip())
+            end = next((at + len(text) for text in written if whole.startswith(text, at)), at)
+            spans.append((at, end))
+            at = end
+        if whole[at:] == around[-1]:
+            return spans
+    return [(len(whole), len(whole))] * len(messages)
 
 
 def _template(
