@@ -1,4 +1,4 @@
-"""The catalogue of an SAE's features, a DuckDB file that is only read; `schema.sql` describes it."""
+"""The catalogue of an SAE's features, a DuckDB file that is only read; `schema/2.sql` describes it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,30 +10,23 @@ import numpy as np
 
 from steersman.types import Example, Feature
 from steersman_catalog.terms import terms_of
+from steersman_catalog.versions import SCHEMA_VERSION, connect, upgrade
 
-SCHEMA_VERSION = 1
 Page = tuple[list[Feature], bool]
 """Features without examples, and whether more follow."""
 
 BM25 = """
-WITH asked AS (
-    SELECT term, count(*) AS num_features
-    FROM terms JOIN (SELECT DISTINCT unnest($terms::VARCHAR[]) AS term) USING (term)
-    GROUP BY term
-),
-lengths AS (SELECT feature, sum(weight) AS length FROM terms GROUP BY feature),
-parts AS (
-    SELECT feature,
-        ln(1 + ($total - num_features + 0.5) / (num_features + 0.5)) AS rarity,
-        weight / (weight + $k1 * (1 - $b + $b * length / (SELECT avg(length) FROM lengths))) AS presence
-    FROM terms JOIN asked USING (term) JOIN lengths USING (feature)
-)
-SELECT feature, round(sum(rarity * ($k1 + 1) * presence), 6) AS score
-FROM parts GROUP BY feature
-ORDER BY score DESC, feature
+SELECT feature, round(sum(score), 3) AS score FROM terms WHERE term IN (SELECT unnest($terms::VARCHAR[]))
+GROUP BY feature ORDER BY score DESC, feature
 """
-K1, B = 1.2, 0.25
-"""How soon a heavier term stops counting for more; how much a feature with many terms loses."""
+
+EXAMPLES = """
+SELECT document, role, tokens[examples.start + 1:examples.start + length] AS tokens, peak, stratum,
+    places, activations
+FROM examples JOIN passages USING (passage)
+WHERE feature = $index AND tier IS NULL
+ORDER BY activations[list_position(places, peak)] DESC, document
+"""
 
 
 class UnknownFeatureError(LookupError):
@@ -58,27 +51,13 @@ class Catalog:
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: It is no catalogue, or one of another schema version.
+            ValueError: It is no catalogue, or one of a newer schema version.
         """
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} does not exist: `steersman catalog` makes a catalogue.")
-        try:
-            db = duckdb.connect(path, read_only=True)
-        except duckdb.IOException as error:
-            raise ValueError(f"{path} is not a DuckDB file that can be opened: {error}") from error
-        try:
-            meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
-        except duckdb.CatalogException as error:
+        db, meta = connect(path)
+        version = int(meta["schema_version"])
+        if version < SCHEMA_VERSION:
             db.close()
-            raise ValueError(f"{path} is a DuckDB file, but no catalogue: it has no table `meta`.") from error
-        version = meta.get("schema_version")
-        if version != str(SCHEMA_VERSION):
-            db.close()
-            raise ValueError(
-                f"{path} has schema version {version}, and this steersman reads {SCHEMA_VERSION}:"
-                " make it again with `steersman catalog`, or install the version that wrote it"
-                f" ({meta.get('version', 'unknown')})."
-            )
+            db = upgrade(path, version)
         return cls(db, meta)
 
     def close(self) -> None:
@@ -103,8 +82,7 @@ class Catalog:
         (feature,) = self.features([index])
         rows = _rows(
             self._db,
-            "SELECT document, role, tokens, activations, peak, stratum FROM examples WHERE feature = $index"
-            " ORDER BY activations[peak + 1] DESC, document",
+            EXAMPLES,
             index=index,
         )
         ids = sorted({token for row in rows for token in row["tokens"]})
@@ -114,6 +92,10 @@ class Catalog:
         text_of = {row["token"]: row["text"] for row in texts}
         for row in rows:
             row["tokens"] = [text_of[token] for token in row["tokens"]]
+            dense = [0.0] * len(row["tokens"])
+            for place, activation in zip(row.pop("places"), row["activations"], strict=True):
+                dense[place] = activation
+            row["activations"] = dense
         examples = [Example(**row) for row in rows]
         return msgspec.structs.replace(feature, examples=examples)
 
@@ -145,7 +127,7 @@ class Catalog:
         terms = terms_of(query)
         if not terms:
             raise ValueError(f"The query {query!r} has no word to search for.")
-        ranked = _rows(self._db, BM25, terms=terms, total=len(self), k1=K1, b=B)
+        ranked = _rows(self._db, BM25, terms=terms)
         start = 0
         if after is not None:
             order = [row["feature"] for row in ranked]

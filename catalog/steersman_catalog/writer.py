@@ -1,176 +1,171 @@
-"""Write a catalogue."""
+"""Write a catalogue: collect rows in any order, check them, publish them as one file."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.resources import files
-from itertools import chain
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import Any, Self
 
 import duckdb
-import numpy as np
+import msgspec
 
-from steersman_catalog.catalog import SCHEMA_VERSION
-from steersman_catalog.terms import terms_of
+from steersman_catalog.checks import check
+from steersman_catalog.rows import TABLES, Row
+from steersman_catalog.term_scores import term_scores
+from steersman_catalog.versions import SCHEMA_VERSION, connect, schema
 
 OLDEST_READER = "v1.1.0"
 """Version of DuckDB that can still read the file."""
-
-LABEL_WEIGHT = 3.0
-"""What a word of a label adds to its weight as a term; other words weigh 1 at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """A name for a feature; `schema.sql` lists the kinds."""
-
-    feature: int
-    text: str
-    kind: str
-    shown: bool = True
+CHUNK = 50_000
+"""Rows turned into JSON at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word a feature can be found by, besides those of its labels."""
+def write_catalog(path: Path, meta: dict[str, str], rows: Iterable[Row]) -> None:
+    """Write a whole catalogue in one step, replacing one that is there.
 
-    feature: int
-    text: str
-    weight: float
-    """Above 0, and 1 at most."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredExample:
-    """A piece of a document around a position where a feature fired."""
-
-    feature: int
-    stratum: int
-    document: str
-    role: str
-    position: int
-    """Of the peak, in the document."""
-    peak: int
-    """Of the peak, in `tokens`."""
-    tokens: np.ndarray
-    """Token ids."""
-    activations: np.ndarray
-    """One a token."""
+    Raises:
+        ValueError: The rows contradict each other; see `checks`.
+    """
+    with CatalogWriter.create() as writer:
+        writer.set_meta(**meta)
+        writer.add(rows)
+        writer.publish(path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """All that a catalogue holds; the arrays have one entry a feature."""
+class CatalogWriter:
+    """A catalogue that is being made, in a working file or in memory; for one thread at a time.
 
-    meta: dict[str, str]
-    h_max: np.ndarray
-    density: np.ndarray
-    mean_activation: np.ndarray
-    num_documents: np.ndarray
-    labels: Sequence[Label]
-    """At least one a feature, exactly one of them shown."""
-    words: Sequence[Word] = ()
-    vocabulary: dict[int, str] = field(default_factory=dict)
-    """Text of every token that an example holds."""
-    examples: Sequence[StoredExample] = ()
+    Nothing has to be in order or whole until `publish`, which makes the file that is served.
+    """
 
+    def __init__(self, db: duckdb.DuckDBPyConnection) -> None:
+        self.db = db
+        """For reading what was written; use `add` and `remove` to change it."""
+        self._name = db.execute("SELECT current_database()").fetchall()[0][0]
+        self._encoder = msgspec.json.Encoder(enc_hook=lambda value: value.tolist())  # numpy's
 
-def write_catalog(path: Path, contents: Contents) -> None:
-    """Write the file in one step, replacing one that is there."""
-    shown = sorted(label.feature for label in contents.labels if label.shown)
-    assert shown == list(range(len(contents.h_max))), "Every feature has one shown label."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    try:
-        with duckdb.connect(part, config={"storage_compatibility_version": OLDEST_READER}) as db:
-            db.execute(files("steersman_catalog").joinpath("schema.sql").read_text(encoding="utf-8"))
-            _fill(db, contents)
-            db.execute("CHECKPOINT")
-        part.replace(path)
-    finally:
+    @classmethod
+    def create(cls, path: Path | None = None) -> Self:
+        """An empty one; without a path it is in memory.
+
+        Raises:
+            FileExistsError: The file exists.
+        """
+        if path is not None:
+            if path.exists():
+                raise FileExistsError(f"{path} exists: open it, or choose another name.")
+            path.parent.mkdir(parents=True, exist_ok=True)
+        db = duckdb.connect(path or ":memory:")
+        db.execute(schema())
+        db.execute("INSERT INTO meta VALUES ('schema_version', $version)", {"version": str(SCHEMA_VERSION)})
+        return cls(db)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """One that was begun, or that is to be changed.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is no catalogue, is open elsewhere, or is of an older version: migrate it.
+        """
+        db, meta = connect(path, read_only=False)
+        if meta["schema_version"] != str(SCHEMA_VERSION):
+            db.close()
+            raise ValueError(
+                f"{path} has schema version {meta['schema_version']}: `steersman catalog migrate` brings it"
+                f" to {SCHEMA_VERSION}."
+            )
+        return cls(db)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the working file."""
+        self.db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that the block writes, or nothing."""
+        self.db.begin()
+        try:
+            yield
+        except BaseException:
+            self.db.rollback()
+            raise
+        self.db.commit()
+
+    def set_meta(self, **values: str) -> None:
+        """Say what the catalogue is of."""
+        for key, value in values.items():
+            self.db.execute("INSERT OR REPLACE INTO meta VALUES ($key, $value)", {"key": key, "value": value})
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add rows, of one table or of several; numpy's numbers and arrays count as numbers and lists.
+
+        Raises:
+            duckdb.ConstraintException: A key is there already, or a value is missing.
+        """
+        stream = iter(rows)
+        while chunk := list(islice(stream, CHUNK)):
+            for row_type in dict.fromkeys(map(type, chunk)):
+                self._insert(row_type, [row for row in chunk if type(row) is row_type])
+
+    def remove(self, row_type: type[Row], **equal: Any) -> None:
+        """Remove all rows of a table, or those with those values; None is NULL."""
+        unknown = equal.keys() - set(row_type.__struct_fields__)
+        assert not unknown, f"{row_type.table} has no {unknown}."
+        where = " AND ".join(f"{name} IS NOT DISTINCT FROM ${name}" for name in equal)
+        self.db.execute(f"DELETE FROM {row_type.table} WHERE {where or 'TRUE'}", equal)
+
+    def publish(self, path: Path, *, without: Iterable[type[Row]] = ()) -> None:
+        """Check everything and write it to `path` in one step, sorted and searchable.
+
+        `without`: tables to leave empty there.
+
+        Raises:
+            ValueError: The rows contradict each other; see `checks`.
+        """
+        check(self.db)
+        left_out = {row_type.table for row_type in without}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
         part.unlink(missing_ok=True)
+        quoted = str(part).replace("'", "''")
+        try:
+            self.db.execute(f"ATTACH '{quoted}' AS published (STORAGE_VERSION '{OLDEST_READER}')")
+            try:
+                self.db.execute("USE published")
+                self.db.execute(schema())
+                self.db.execute(f"INSERT INTO meta FROM {self._name}.meta ORDER BY key")
+                for row_type in TABLES:
+                    if row_type.table not in left_out:
+                        source, order = f"{self._name}.{row_type.table}", ", ".join(row_type.order)
+                        self.db.execute(f"INSERT INTO {row_type.table} FROM {source} ORDER BY {order}")
+                self.add(term_scores(self.db))
+                self.db.execute("CHECKPOINT")
+            finally:
+                self.db.execute(f"USE {self._name}; DETACH published")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
-
-def _fill(db: duckdb.DuckDBPyConnection, contents: Contents) -> None:
-    meta = contents.meta | {"schema_version": str(SCHEMA_VERSION)}
-    _insert(db, "meta", {"key": list(meta), "value": list(meta.values())})
-    features = {
-        "feature": np.arange(len(contents.h_max)),
-        "h_max": contents.h_max,
-        "density": contents.density,
-        "mean_activation": contents.mean_activation,
-        "num_documents": contents.num_documents,
-    }
-    _insert(db, "features", features)
-    labels = sorted(contents.labels, key=lambda label: label.feature)
-    columns = ("feature", "text", "kind", "shown")
-    _insert(db, "labels", {name: [getattr(label, name) for label in labels] for name in columns})
-    vocabulary = dict(sorted(contents.vocabulary.items()))
-    _insert(db, "vocabulary", {"token": list(vocabulary), "text": list(vocabulary.values())})
-    _insert_examples(db, sorted(contents.examples, key=lambda example: example.feature))
-    terms = _terms(contents)
-    _insert(
-        db,
-        "terms",
-        {
-            "feature": [feature for feature, _ in terms],
-            "term": [term for _, term in terms],
-            "weight": list(terms.values()),
-        },
-    )
-
-
-def _terms(contents: Contents) -> dict[tuple[int, str], float]:
-    weights: dict[tuple[int, str], float] = {}
-    for label in contents.labels:
-        for term in dict.fromkeys(terms_of(label.text)):
-            weights[label.feature, term] = LABEL_WEIGHT
-    found: dict[tuple[int, str], float] = {}
-    for word in contents.words:
-        for term in terms_of(word.text):
-            found[word.feature, term] = max(word.weight, found.get((word.feature, term), 0.0))
-    for key, weight in found.items():
-        weights[key] = weights.get(key, 0.0) + weight
-    return dict(sorted(weights.items()))
-
-
-def _insert_examples(db: duckdb.DuckDBPyConnection, examples: Sequence[StoredExample]) -> None:
-    columns = ("feature", "stratum", "document", "role", "position", "peak")
-    heads = {name: [getattr(example, name) for example in examples] for name in columns}
-    heads["example"] = list(range(len(examples)))
-    lengths = [len(example.tokens) for example in examples]
-    tokens = {
-        "example": np.repeat(np.arange(len(examples)), lengths),
-        "place": np.fromiter(chain.from_iterable(map(range, lengths)), np.int32),
-        "token": np.concatenate([np.zeros(0, np.int32), *(example.tokens for example in examples)]),
-        "activation": np.concatenate(
-            [np.zeros(0, np.float32), *(example.activations for example in examples)]
-        ),
-    }
-    db.register("heads", _columns(heads))
-    db.register("flat", _columns(tokens))
-    db.execute(
-        "INSERT INTO examples BY NAME"
-        " WITH lists AS ("
-        "   SELECT example, list(token ORDER BY place) AS tokens,"
-        "     list(activation ORDER BY place) AS activations"
-        "   FROM flat GROUP BY example)"
-        " SELECT * EXCLUDE example FROM heads JOIN lists USING (example) ORDER BY example"
-    )
-    db.unregister("heads")
-    db.unregister("flat")
-
-
-def _insert(db: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, list | np.ndarray]) -> None:
-    db.register("rows", _columns(columns))
-    db.execute(f"INSERT INTO {table} BY NAME SELECT * FROM rows")
-    db.unregister("rows")
-
-
-def _columns(columns: Mapping[str, list | np.ndarray]) -> dict[str, np.ndarray]:
-    """Columns as DuckDB reads them: numbers as they are, texts as objects."""
-    return {name: np.asarray(column, dtype=_dtype(column)) for name, column in columns.items()}
-
-
-def _dtype(column: list | np.ndarray) -> type | None:
-    return object if len(column) and isinstance(column[0], str) else None
+    def _insert(self, row_type: type[Row], rows: list[Row]) -> None:
+        if not rows:
+            return
+        described = self.db.execute(f"DESCRIBE {row_type.table}").fetchall()
+        columns = ", ".join(f"'{name}': '{kind}'" for name, kind, *_ in described)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "rows.jsonl"
+            with file.open("wb") as out:
+                for row in rows:
+                    out.write(self._encoder.encode(row) + b"\n")
+            self.db.execute(
+                f"INSERT INTO {row_type.table} BY NAME"
+                f" FROM read_json($file, format = 'newline_delimited', columns = {{{columns}}})",
+                {"file": str(file)},
+            )

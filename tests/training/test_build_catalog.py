@@ -150,10 +150,10 @@ def test_no_document_comes_twice(catalog: Catalog) -> None:
 
 def test_nothing_fires_at_a_sink(path: Path, direct: dict[str, Read]) -> None:
     with duckdb.connect(path, read_only=True) as db:
-        rows = db.execute("SELECT document, position - peak, activations FROM examples").fetchall()
-    for document, begin, activations in rows:
-        sinks = direct[document].sinks[begin : begin + len(activations)]
-        assert not np.array(activations)[sinks].any()
+        query = "SELECT document, examples.start, places FROM examples JOIN passages USING (passage)"
+        rows = db.execute(query).fetchall()
+    for document, begin, places in rows:
+        assert not direct[document].sinks[begin + np.array(places)].any()
 
 
 def test_a_feature_that_never_fired_says_so(catalog: Catalog) -> None:
@@ -175,7 +175,7 @@ def test_a_seed_makes_the_same_catalogue_again(
 ) -> None:
     again = tmp_path / "again.duckdb"
     build_catalog(tiny_host, tiny_tokenizer, sae, chats, CONFIG, again, sink_norm=SINK_NORM)
-    for table in ("features", "labels", "vocabulary", "examples", "terms"):
+    for table in ("features", "passages", "vocabulary", "examples", "words", "terms"):
         rows = []
         for file in (path, again):
             with duckdb.connect(file, read_only=True) as db:

@@ -56,7 +56,7 @@ def test_more_evidence_of_the_same_share_scores_higher() -> None:
 def test_a_label_names_the_words_a_feature_fires_on() -> None:
     where = [n * 100 + place for n in range(12) for place in (5, 6)]
     found = Describer(firings(where, [2.0, 1.5] * 12), words({5: "chicken", 6: "oven"})).describe(0)
-    assert (found.label.text, found.label.kind) == ("chicken, oven", "statistical")
+    assert (found.label.text, found.flags) == ("chicken, oven", [])
 
 
 def test_one_word_is_enough_where_it_is_nearly_all() -> None:
@@ -97,7 +97,7 @@ def test_a_higher_activation_counts_for_more() -> None:
 
 def test_firings_in_one_document_are_too_few() -> None:
     found = Describer(firings([5, 6], [1.0, 1.0]), words({5: "chicken", 6: "oven"})).describe(0)
-    assert found.label.kind == "few_firings"
+    assert found.flags == ["few_firings"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Make a catalogue: one pass over the labelling documents, then counting."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,15 +10,19 @@ from rich.console import Console
 from rich.progress import track
 
 import steersman
-from steersman_catalog.writer import Contents, StoredExample, write_catalog
+from steersman_catalog.rows import QUANTILES, FeatureRow, Row, TokenRow
+from steersman_catalog.writer import write_catalog
 from steersman_engine.host import HostModel
 from steersman_engine.sae import SAE
 from steersman_training.chats import Chat
-from steersman_training.example_draw import ExampleDraw
+from steersman_training.example_draw import ExampleDraw, passages_of
 from steersman_training.firings import Firings, collect
 from steersman_training.harvest import documents
 from steersman_training.labelling.words import words_of
 from steersman_training.statistical_labels import Describer
+
+BINS = 20
+"""Of a feature's histogram."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,41 +80,32 @@ def build_catalog(
         "documents": len(firings.documents),
         "tokens": firings.num_tokens,
     }
-    write_catalog(out, contents_of(firings, tokenizer, {k: str(v) for k, v in meta.items()}, config.seed))
+    write_catalog(out, {k: str(v) for k, v in meta.items()}, rows_of(firings, tokenizer, config.seed))
 
 
-def contents_of(firings: Firings, tokenizer, meta: dict[str, str], seed: int) -> Contents:
+def rows_of(firings: Firings, tokenizer, seed: int) -> Iterator[Row]:
     """What a catalogue says about features that fired so."""
     describer = Describer(firings, words_of(tokenizer, firings.token, firings.starts))
     examples = ExampleDraw(firings, seed)
-    h_max, mean = np.zeros(firings.d_sae, np.float32), np.zeros(firings.d_sae, np.float32)
-    num_documents = np.zeros(firings.d_sae, np.int32)
-    labels, words, drawn = [], [], []
+    yield from passages_of(firings)
+    for token in np.unique(firings.token).tolist():
+        yield TokenRow(token=token, text=_text(tokenizer, token))
     for feature in track(range(firings.d_sae), "Labelling features", console=Console(stderr=True)):
         where, value = firings.of(feature)
-        if len(where):
-            h_max[feature], mean[feature] = value.max(), value.mean()
-            num_documents[feature] = len(np.unique(firings.document_of(where)))
         described = describer.describe(feature)
-        labels.append(described.label)
-        words += described.words
-        drawn += examples.draw(feature)
-    return Contents(
-        meta=meta,
-        h_max=h_max,
-        density=np.diff(firings.feature_starts) / firings.num_tokens,
-        mean_activation=mean,
-        num_documents=num_documents,
-        labels=labels,
-        words=words,
-        vocabulary=_vocabulary(tokenizer, drawn),
-        examples=drawn,
-    )
-
-
-def _vocabulary(tokenizer, examples: list[StoredExample]) -> dict[int, str]:
-    tokens = {token for example in examples for token in example.tokens.tolist()}
-    return {token: _text(tokenizer, token) for token in tokens}
+        yield FeatureRow(
+            feature=feature,
+            h_max=float(value.max(initial=0)),
+            density=len(where) / firings.num_tokens,
+            mean_activation=float(value.mean()) if len(where) else 0.0,
+            num_documents=len(np.unique(firings.document_of(where))),
+            quantiles=np.quantile(value, QUANTILES).tolist() if len(where) else None,
+            histogram=np.histogram(value, BINS, (0, value.max()))[0].tolist() if len(where) else None,
+            flags=described.flags,
+        )
+        yield described.label
+        yield from described.words
+        yield from examples.draw(feature)
 
 
 def _text(tokenizer, token: int) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from steersman_catalog.writer import StoredExample
+from steersman_catalog.rows import ExampleRow, PassageRow
 from steersman_engine.prompt import ROLES
 from steersman_training.firings import Firings
 
@@ -16,14 +16,15 @@ BEFORE, AFTER = 24, 7
 
 
 class ExampleDraw:
-    """Draws examples; `seed` fixes which."""
+    """Draws examples; `seed` fixes which. Their ids count up as they are drawn."""
 
     def __init__(self, firings: Firings, seed: int) -> None:
         self._firings = firings
         self._seed = seed
         self._dense = np.zeros(len(firings.token), np.float32)  # one feature's activations at a time
+        self._drawn = 0
 
-    def draw(self, feature: int) -> list[StoredExample]:
+    def draw(self, feature: int) -> list[ExampleRow]:
         """Examples of one feature, highest first; a document comes once, with its highest position."""
         where, value = self._firings.of(feature)
         if not len(where):
@@ -51,18 +52,36 @@ class ExampleDraw:
             chosen += random.choice(there, min(A_STRATUM, len(there)), replace=False).tolist()
         return sorted(chosen)
 
-    def _example(self, feature: int, where: int, stratum: int) -> StoredExample:
+    def _example(self, feature: int, where: int, stratum: int) -> ExampleRow:
         firings = self._firings
         document = int(firings.document_of(np.array([where]))[0])
         start, end = firings.starts[document], firings.starts[document + 1]
         begin, stop = max(start, where - BEFORE), min(end, where + AFTER + 1)
-        return StoredExample(
+        window = self._dense[begin:stop]
+        places = np.flatnonzero(window)
+        self._drawn += 1
+        return ExampleRow(
+            example=self._drawn - 1,
             feature=feature,
-            stratum=stratum,
-            document=firings.documents[document],
-            role=ROLES[firings.role[where]],
-            position=int(where - start),
+            passage=document,
+            start=int(begin - start),
+            length=int(stop - begin),
             peak=int(where - begin),
-            tokens=firings.token[begin:stop],
-            activations=self._dense[begin:stop].copy(),
+            role=ROLES[firings.role[where]],
+            stratum=stratum,
+            places=places.tolist(),
+            activations=window[places].tolist(),
         )
+
+
+def passages_of(firings: Firings) -> list[PassageRow]:
+    """The documents that examples are cut from."""
+    return [
+        PassageRow(
+            passage=index,
+            document=name,
+            split="explain",
+            tokens=firings.token[firings.starts[index] : firings.starts[index + 1]].tolist(),
+        )
+        for index, name in enumerate(firings.documents)
+    ]

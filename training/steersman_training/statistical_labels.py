@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from steersman_catalog.writer import Label, Word
+from steersman_catalog.rows import LabelRow, WordRow
 from steersman_training.firings import Firings
 from steersman_training.labelling.log_odds import z_scores
 from steersman_training.labelling.words import Words
@@ -26,8 +26,10 @@ TRUSTED_DOCUMENTS = 10
 class Described:
     """A feature's label, and the words to find it by."""
 
-    label: Label
-    words: list[Word]
+    label: LabelRow
+    words: list[WordRow]
+    flags: list[str]
+    """Why not to trust it."""
 
 
 class Describer:
@@ -43,7 +45,7 @@ class Describer:
         """Label one feature."""
         where, value = self._firings.of(feature)
         if not len(where):
-            return Described(Label(feature, "never fired", "never_fired"), [])
+            return Described(_label(feature, "never fired", "none"), [], ["never_fired"])
         weight = np.square(value, dtype=float)
         weight /= weight.mean()  # so that they add up to the number of firings
         word, document = self._words.of_token[where], self._firings.document_of(where)
@@ -57,10 +59,12 @@ class Describer:
         chosen = [heaviest] if alone else best[:LABEL_WORDS]
         text = ", ".join(_named(self._words.text[index]) for index in chosen)
         few = len(np.unique(document)) < TRUSTED_DOCUMENTS
-        label = Label(feature, text, "few_firings" if few else "statistical")
         top = max(float(z[best[0]]), LEAST_Z)
-        found = [Word(feature, self._words.text[i], max(float(z[i]) / top, 0.01)) for i in best]
-        return Described(label, found)
+        words = [
+            WordRow(feature=feature, text=self._words.text[i], weight=max(float(z[i]) / top, 0.01))
+            for i in best
+        ]
+        return Described(_label(feature, text, "mixed"), words, ["few_firings"] if few else [])
 
     def _spread(self, word: np.ndarray, document: np.ndarray) -> np.ndarray:
         """In how many documents each word is, `[num_words]`; 0 for those in too few."""
@@ -68,6 +72,10 @@ class Describer:
         pairs = np.unique(word * np.int64(num_documents) + document)
         spread = np.bincount(pairs // num_documents, minlength=len(self._words.text))
         return np.where(spread < min(WORD_DOCUMENTS, spread.max()), 0, spread)
+
+
+def _label(feature: int, text: str, kind: str) -> LabelRow:
+    return LabelRow(label=feature, feature=feature, text=text, kind=kind, explainer="statistical", shown=True)
 
 
 def _named(word: str) -> str:
