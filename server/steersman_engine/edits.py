@@ -3,14 +3,14 @@
     x̃ = x + Σ_f (h̃_f − h_f) W_dec[f],      h̃ = mul · h + add
 
 Only the edited features' rows are touched, so the SAE's error term x − x̂ stays as it is and a token
-costs O(edits · d_model). Several edits of one feature compose in the order given.
+costs O(edits · d_model). Several edits of one feature compose in the order given. `steering.py` puts
+the edits of many requests into one such step.
 
-Shapes: `...` any leading dims, `d_model` the width of the residual stream, `edits` the edits of one
-request, `pos` positions of one sequence.
+Shapes: `...` any leading dims, `d_model` the width of the residual stream, `edits` the edited features.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -20,7 +20,6 @@ from steersman import FeatureEdit
 from steersman_engine.conditions import Condition
 from steersman_engine.prompt import ROLES, Prompt
 from steersman_engine.sae import SAE, jump_relu
-from steersman_engine.sinks import is_sink
 
 ROLES_OF_PHASE = {"all": (True, True), "prompt": (True, False), "generation": (False, True)}
 
@@ -101,16 +100,15 @@ class EditRows:
         return jump_relu(x.float() @ self.W_enc + self.b_enc, self.threshold)
 
 
-def apply_edits(x: Tensor, rows: EditRows, mul: Tensor, add: Tensor) -> tuple[Tensor, Tensor]:
-    """The steered residual stream, and the activations before.
+def apply_edits(x: Tensor, rows: EditRows, h: Tensor, mul: Tensor, add: Tensor) -> Tensor:
+    """The steered residual stream `[..., d_model]`.
 
-    `x` `[..., d_model]`, `mul` and `add` `[..., edits]`; a feature with (1, 0) stays as it is. The
-    features are distinct. Sums are at least in float32 and rounded to `x`'s dtype once.
+    `h` are the activations of the rows' features in `x`; `h`, `mul` and `add` are `[..., edits]`; a
+    feature with (1, 0) stays as it is. Sums are at least in float32 and rounded to `x`'s dtype once.
     """
-    h = rows.encode(x)
     change = (mul - 1) * h + add
     wide = torch.promote_types(x.dtype, torch.float32)
-    return (x.to(wide) + change @ rows.W_dec).to(x.dtype), h
+    return (x.to(wide) + change @ rows.W_dec).to(x.dtype)
 
 
 @dataclass(slots=True)
@@ -124,52 +122,3 @@ class EditReport:
     def mean_activation_before(self) -> float:
         """0 when no token was edited."""
         return self.activation_sum / self.tokens_edited if self.tokens_edited else 0.0
-
-
-@dataclass(slots=True)
-class Steering:
-    """The edits of one request, ready to be applied to its passes through the model."""
-
-    edits: tuple[AffineEdit, ...]
-    prompt: Prompt
-    sink_norm: float
-    features: list[int]
-    rows: EditRows
-    reports: list[EditReport] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, edits: tuple[AffineEdit, ...], prompt: Prompt, sae: SAE, sink_norm: float) -> Self | None:
-        """None when there is nothing to edit."""
-        if not edits:
-            return None
-        features = list(dict.fromkeys(edit.feature for edit in edits))
-        rows = EditRows.gather(sae, features)
-        return cls(edits, prompt, sink_norm, features, rows, [EditReport() for _ in edits])
-
-    def maps(self, start: int, stop: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Composed `mul` and `add` `[pos, edited features]` and `covered` `[pos, edits]` of positions."""
-        mul = torch.ones(stop - start, len(self.features))
-        add = torch.zeros(stop - start, len(self.features))
-        covered = torch.tensor([edit.covers(self.prompt, start, stop) for edit in self.edits]).T
-        for column, edit in enumerate(self.edits):
-            here, of = covered[:, column], self.features.index(edit.feature)
-            mul[:, of] = torch.where(here, edit.mul * mul[:, of], mul[:, of])
-            add[:, of] = torch.where(here, edit.mul * add[:, of] + edit.add, add[:, of])
-        return mul, add, covered
-
-    def apply(self, x: Tensor, start: int, *, report: bool = True) -> Tensor:
-        """Steer the residual stream `[1, pos, d_model]` of positions from `start`; sinks stay as they are."""
-        mul, add, covered = (t.to(x.device) for t in self.maps(start, start + x.shape[1]))
-        editable = ~is_sink(x[0], self.sink_norm)[:, None]
-        steered, h = apply_edits(
-            x[0], self.rows, torch.where(editable, mul, 1), torch.where(editable, add, 0)
-        )
-        if report:
-            self._record(h, covered & editable)
-        return steered[None]
-
-    def _record(self, h: Tensor, edited: Tensor) -> None:
-        for column, (edit, report) in enumerate(zip(self.edits, self.reports, strict=True)):
-            report.tokens_edited += int(edited[:, column].sum())
-            acts = h[:, self.features.index(edit.feature)]
-            report.activation_sum += float(acts[edited[:, column]].sum())

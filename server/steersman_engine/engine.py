@@ -35,6 +35,8 @@ class EngineInfo:
     d_sae: int
     max_positions: int
     """Longest prompt and answer together, in tokens."""
+    vocab_size: int = 2**31
+    """Token ids are below it."""
     max_edits: int = 64
     """Of one request."""
     max_logprobs: int = 20
@@ -71,7 +73,7 @@ class LogitMask(Protocol):
     """Which tokens may come next: constrained decoding. One object serves one request."""
 
     def allowed(self, answer: Sequence[int]) -> Tensor | None:
-        """Bool `[vocab]` on the CPU, or None where every token may come.
+        """Bool `[vocab]` on the CPU, or None where every token may come; a shorter one bars the rest.
 
         `answer` is the answer so far; it grows by one token a call, and is not to be kept or changed.
         Runs on the engine's thread between two steps of every stream, so its work must be bounded. An

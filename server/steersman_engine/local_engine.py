@@ -1,166 +1,195 @@
-"""The engine that runs here: one thread owns the model, and takes its requests in turns.
+"""The engine that runs here, over a transformers model in this process.
 
-A request is a Python generator that computes one step (a token, an attribution) and yields what it
-found; the thread advances every generator under way by one step, over and over. Nothing of a
-request outlives its generator. asyncio meets the thread only in `_Job`.
+This is its asyncio side: it checks requests and passes them to the thread of `EngineLoop`.
 """
 
 import asyncio
-import logging
-import queue
-import secrets
-import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
-import torch
+from torch import Tensor
 
-from steersman_engine.attribution import attribute, read
-from steersman_engine.edits import AffineEdit, EditReport, Steering
+from steersman_engine import inspection
+from steersman_engine.attribution import attribute
+from steersman_engine.edits import AffineEdit
 from steersman_engine.engine import (
     AttributionRequest,
     EngineError,
     EngineInfo,
     GenerateRequest,
+    InspectRequest,
+    RequestTooLargeError,
     TokenEvent,
+    TokenFeatures,
+    TokenLogprobs,
     TokenScores,
 )
+from steersman_engine.engine_loop import EngineLoop
+from steersman_engine.forward import Forward
 from steersman_engine.host import HostModel
+from steersman_engine.jobs import Job
+from steersman_engine.kv import KVCache
 from steersman_engine.prompt import Prompt
 from steersman_engine.sae import SAE
-from steersman_engine.sampling import sample
+from steersman_engine.stats import EngineStats
+from steersman_engine.stream import Caller, Stream
+from steersman_engine.transformers_forward import TransformersForward, kv_shape
+from steersman_engine.whole_pass import Steps
 
-log = logging.getLogger(__name__)
-_END = object()
+T = TypeVar("T")
+ForwardFactory = Callable[[HostModel, int, int], Forward]
+"""Makes the forward pass of a host for a number of slots and of positions in each."""
 
 
-@dataclass(slots=True)
-class _Job:
-    """One request: the steps to compute, and the queue its caller reads."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """What an engine may take."""
 
-    steps: Iterator[Any]
-    loop: asyncio.AbstractEventLoop
-    results: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
-    cancelled: bool = False
-
-    def advance(self) -> bool:
-        """Compute one step and hand it over; False when there are no more."""
-        if self.cancelled:
-            return False
-        try:
-            result = next(self.steps, _END)
-        except Exception as error:  # ends this request, not the others
-            log.exception("A request failed in the engine.")
-            result = EngineError(f"{type(error).__name__}: {error}")
-        self.put(result)
-        return result is not _END and not isinstance(result, EngineError)
-
-    def put(self, result: Any) -> None:
-        """Hand something to the caller, from the engine's thread."""
-        try:
-            self.loop.call_soon_threadsafe(self.results.put_nowait, result)
-        except RuntimeError:  # the caller's event loop is gone
-            self.cancelled = True
+    num_slots: int = 16
+    """Answers written at once, if `kv_bytes` holds so many."""
+    kv_bytes: int = 6 * 2**30
+    """For keys and values. On a CPU it is taken only as sequences grow."""
+    max_waiting: int = 256
+    """Requests that may wait for a slot."""
+    chunk_beside: int = 128
+    """Prompt tokens read in a step beside running answers: each such chunk makes these wait."""
+    chunk_alone: int = 512
+    """Prompt tokens read in a step when no answer is being written."""
+    max_jobs: int = 32
+    """Attributions and inspections that may wait."""
+    max_job_positions: int = 4096
+    """Longest text that one of these takes."""
 
 
 class LocalEngine:
-    """An `Engine` over a transformers model in this process."""
+    """An `Engine` over a transformers model in this process.
 
-    def __init__(self, host: HostModel, sae: SAE, *, sink_norm: float) -> None:
+    Raises:
+        ValueError: The SAE is for a model of another width, or the memory holds no sequence.
+    """
+
+    def __init__(
+        self,
+        host: HostModel,
+        sae: SAE,
+        *,
+        sink_norm: float,
+        config: EngineConfig | None = None,
+        forward: ForwardFactory = TransformersForward,
+    ) -> None:
         if sae.d_in != host.d_model:
             raise ValueError(f"The SAE reads {sae.d_in} numbers a token; the model has {host.d_model}.")
-        self.info = EngineInfo(d_sae=sae.d_sae, max_positions=host.max_positions)
+        config = config or EngineConfig()
+        num_slots, positions = room(host, config)
         self._host, self._sae, self._sink_norm = host, sae, sink_norm
         self._mean_W_U = host.W_U.float().mean(0)
-        self._arrivals: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name="steersman-engine", daemon=True)
-        self._thread.start()
+        self.info = EngineInfo(
+            d_sae=sae.d_sae,
+            max_positions=positions,
+            vocab_size=host.W_U.shape[0],
+            max_job_positions=min(positions, config.max_job_positions),
+        )
+        self._loop = EngineLoop(
+            lambda: forward(host, num_slots, positions),
+            sae,
+            sink_norm=sink_norm,
+            vocab_size=self.info.vocab_size,
+            chunk_beside=config.chunk_beside,
+            chunk_alone=config.chunk_alone,
+            max_waiting=config.max_waiting,
+            max_jobs=config.max_jobs,
+        )
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenEvent, None]:
         """The answer, token by token, then one event with `finish`."""
-        async with aclosing(self._stream(lambda: self._generate(request))) as events:
-            async for event in events:
+        self._check(request)
+        caller = Caller(asyncio.get_running_loop())
+        self._loop.submit(Stream(request, caller))
+        try:
+            while True:
+                event = await caller.events.get()
+                if isinstance(event, EngineError):
+                    raise event
                 yield event
+                if event.finish is not None:
+                    return
+        finally:
+            caller.gone = True
 
     async def attribute(self, request: AttributionRequest) -> list[TokenScores]:
         """One entry for each of `request.tokens`, in that order."""
-        steps = lambda: attribute(self._host, self._sae, self._sink_norm, request, self._mean_W_U)  # noqa: E731
-        return [scores async for scores in self._stream(steps)]
+        if not request.tokens:
+            return []
+        size = len(request.prompt) + len(request.answer)
+        return await self._run(size, attribute(*self._parts, request, self._mean_W_U))
 
-    async def feature_acts(
-        self, prompt: Prompt, edits: tuple[AffineEdit, ...], features: tuple[int, ...]
-    ) -> list[list[float]]:
-        """Activations of `features` at each token of `prompt`, after edits; 0 at attention sinks."""
-        steps = lambda: self._feature_acts(prompt, edits, features)  # noqa: E731
-        return [row async for row in self._stream(steps)]
+    async def inspect(self, request: InspectRequest) -> list[TokenFeatures]:
+        """One entry for each token of the prompt."""
+        return await self._run(len(request.prompt), inspection.inspect(*self._parts, request))
+
+    async def logits(self, prompt: Prompt, edits: tuple[AffineEdit, ...]) -> Tensor:
+        """The logits of the token after the prompt, `[vocab]` float32 on the CPU."""
+        return await self._run(len(prompt), inspection.logits(*self._parts, prompt, edits))
+
+    async def score(self, prompt: Prompt, edits: tuple[AffineEdit, ...], num_top: int) -> list[TokenLogprobs]:
+        """The log probability of each token of the prompt but the first, given those before it."""
+        return await self._run(len(prompt), inspection.score(*self._parts, prompt, edits, num_top))
+
+    def stats(self) -> EngineStats:
+        """What it has done and is doing."""
+        return self._loop.stats()
 
     async def aclose(self) -> None:
         """Stop; requests under way end with EngineError."""
-        self._closed = True
-        self._arrivals.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._loop.close)
 
-    async def _stream(self, steps: Callable[[], Iterator[Any]]) -> AsyncGenerator[Any, None]:
-        if self._closed:
-            raise EngineError("The engine is closed.")
-        job = _Job(steps(), asyncio.get_running_loop())
-        self._arrivals.put(job)
+    @property
+    def _parts(self) -> tuple[HostModel, SAE, float]:
+        return self._host, self._sae, self._sink_norm
+
+    def _check(self, request: GenerateRequest) -> None:
+        if not request.prompt.token_ids or request.max_tokens < 1:
+            raise ValueError("A prompt has at least one token, and so has an answer.")
+        for what, size, limit in (
+            (
+                "tokens in prompt and answer",
+                len(request.prompt) + request.max_tokens,
+                self.info.max_positions,
+            ),
+            ("edits", len(request.edits), self.info.max_edits),
+            ("log probabilities", request.logprobs or 0, self.info.max_logprobs),
+        ):
+            if size > limit:
+                raise RequestTooLargeError(f"{size} {what} are asked for; the most is {limit}.")
+
+    async def _run(self, size: int, steps: Steps[T]) -> T:
+        """Let a job of so many positions run between the streams' steps."""
+        if size > self.info.max_job_positions:
+            raise RequestTooLargeError(
+                f"The text has {size} tokens; the most is {self.info.max_job_positions}."
+            )
+        if not size:
+            raise ValueError("The text has no token.")
+        loop = asyncio.get_running_loop()
+        job = Job(steps, loop, loop.create_future())
+        self._loop.submit(job)
         try:
-            while (result := await job.results.get()) is not _END:
-                if isinstance(result, EngineError):
-                    raise result
-                yield result
+            return await job.future
         finally:
             job.cancelled = True
 
-    def _run(self) -> None:
-        jobs: list[_Job] = []
-        while True:
-            while not jobs or not self._arrivals.empty():
-                arrived = self._arrivals.get()
-                if arrived is None:
-                    for job in jobs:
-                        job.put(EngineError("The engine was closed."))
-                    return
-                jobs.append(arrived)
-            jobs = [job for job in jobs if job.advance()]
 
-    @torch.no_grad()
-    def _generate(self, request: GenerateRequest) -> Iterator[TokenEvent]:
-        prompt, sampling = request.prompt, request.sampling
-        steering = Steering.of(request.edits, prompt, self._sae, self._sink_norm)
-        seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
-        generator = torch.Generator().manual_seed(seed)
-        cache = self._host.new_cache()
-        pending, start, finish = list(prompt.token_ids), 0, None
-        for _ in range(request.max_tokens):
-            at = start
-            logits = self._host.logits(
-                torch.tensor([pending], device=self._host.device),
-                edit=steering and (lambda x, at=at: steering.apply(x, at)),
-                cache=cache,
-                last=1,
-            )[0, -1]
-            token_id = sample(
-                logits, temperature=sampling.temperature, top_p=sampling.top_p, generator=generator
-            )
-            if token_id in request.stop_token_ids:
-                finish = "stop"
-                break
-            yield TokenEvent(token_id=token_id, reports=_so_far(steering))
-            pending, start = [token_id], start + len(pending)
-        yield TokenEvent(finish=finish or "length", reports=_so_far(steering))
+def room(host: HostModel, config: EngineConfig) -> tuple[int, int]:
+    """How many slots there are, and how many positions each has.
 
-    def _feature_acts(
-        self, prompt: Prompt, edits: tuple[AffineEdit, ...], features: tuple[int, ...]
-    ) -> Iterator[list[float]]:
-        _, acts, _ = read(self._host, self._sae, self._sink_norm, prompt, edits, prompt.token_ids)
-        yield from acts[:, list(features)].tolist()
+    A slot has room for the model's longest sequence, or, where not even one such fits, for what does.
 
-
-def _so_far(steering: Steering | None) -> list[EditReport]:
-    """Copies, since the thread goes on counting."""
-    return [replace(report) for report in steering.reports] if steering else []
+    Raises:
+        ValueError: The memory does not hold a sequence of one token.
+    """
+    each = KVCache.bytes_per_position(dtype=host.model.dtype, **kv_shape(host))
+    positions = min(host.max_positions, config.kv_bytes // each)
+    if positions < 1:
+        raise ValueError(f"{config.kv_bytes} bytes hold no token: one takes {each}.")
+    return max(1, min(config.num_slots, config.kv_bytes // (each * positions))), positions

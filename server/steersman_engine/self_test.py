@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from steersman_engine.bundle import BundleError, BundleManifest
-from steersman_engine.edits import AffineEdit, Steering
+from steersman_engine.edits import AffineEdit
 from steersman_engine.host import HostModel
 from steersman_engine.prompt import Kind, Prompt
 from steersman_engine.sae import SAE
 from steersman_engine.sinks import is_sink
+from steersman_engine.steering import Steering
 
 TEXT = (
     "The capital of France is Paris. To bake bread, mix flour, water, salt and yeast, let the dough"
@@ -75,7 +76,7 @@ def check_steering(host: HostModel, sae: SAE, input_ids: Tensor, sink_norm: floa
     strong = AffineEdit(0, mul=0.0, add=float(norms[norms <= sink_norm].median()))
     steering = Steering.of((strong,), prompt, sae, sink_norm)
     assert steering is not None
-    steered = host.logits(input_ids, edit=lambda x: steering.apply(x, 0))
+    steered = host.logits(input_ids, edit=lambda x: steering.apply(x[0])[0][None])
     if torch.equal(plain, steered):
         raise BundleError("An edit as long as a token's residual does not change the logits.")
     if not torch.equal(plain, host.logits(input_ids)):

@@ -2,7 +2,9 @@
 
 from bisect import bisect_left
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass, field
+from typing import Self
 
 SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of a histogram's buckets; one more holds what is longer."""
@@ -54,3 +56,7 @@ class EngineStats:
     step_seconds: Histogram = field(default_factory=Histogram)
     first_token_seconds: Histogram = field(default_factory=Histogram)
     """From a request's arrival to its first token."""
+
+    def copy(self) -> Self:
+        """What it says now, whatever is counted later."""
+        return deepcopy(self)

@@ -12,6 +12,7 @@ from steersman_engine.engine import AttributionRequest, TokenScores
 from steersman_engine.host import HostModel
 from steersman_engine.prompt import Kind, Prompt
 from steersman_engine.sae import SAE
+from steersman_engine.whole_pass import finish
 
 IDS = (1, 40, 50, 60, 70)
 ANSWER = (80, 90, 33)
@@ -53,7 +54,8 @@ def ours(host: HostModel, sae: SAE, **options: Any) -> list[TokenScores]:
     request = AttributionRequest(
         prompt=PROMPT, answer=ANSWER, **{"tokens": (0, 2), "top_k": sae.d_sae, **options}
     )
-    return list(attribute(host, sae, NO_SINKS, request, host.W_U.mean(0)))
+    with torch.no_grad():
+        return finish(attribute(host, sae, NO_SINKS, request, host.W_U.mean(0)))
 
 
 def dense(scores: TokenScores, sae: SAE) -> Tensor:
@@ -105,7 +107,8 @@ def test_a_sink_has_no_part_in_attribution(tiny_host: HostModel, sae: SAE) -> No
     sink_norm = float(norms.max()) * 0.999  # exactly the longest position is a sink
     sink = int(norms.argmax())
     request = AttributionRequest(prompt=PROMPT, answer=ANSWER, tokens=(0,), top_k=sae.d_sae)
-    (scores,) = attribute(tiny_host, sae, sink_norm, request, tiny_host.W_U.mean(0))
+    with torch.no_grad():
+        (scores,) = finish(attribute(tiny_host, sae, sink_norm, request, tiny_host.W_U.mean(0)))
     gradient, _ = by_autograd(tiny_host, sae, 0, None)
     kept = [position for position in range(len(IDS)) if position != sink]
     torch.testing.assert_close(dense(scores, sae), gradient[kept].sum(0), rtol=1e-8, atol=1e-8)

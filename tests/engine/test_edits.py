@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from steersman import FeatureEdit
-from steersman_engine.edits import AffineEdit, EditRows, Steering, apply_edits
+from steersman_engine.edits import AffineEdit, EditRows, apply_edits
 from steersman_engine.host import HostModel
 from steersman_engine.prompt import Kind, Prompt, render
 from steersman_engine.sae import SAE
+from steersman_engine.steering import Portion, Steering, Tap
 
 NO_SINKS = float("inf")
 
@@ -49,7 +50,7 @@ def steered_by_us(
 ) -> Tensor:
     steering = Steering.of(tuple(edits), prompt_of(ids[0].tolist()), sae, sink_norm)
     assert steering is not None
-    return host.logits(ids, edit=lambda x: steering.apply(x, 0))
+    return host.logits(ids, edit=lambda x: steering.apply(x[0])[0][None])
 
 
 IDS = torch.tensor([[1, 40, 50, 60, 70, 80, 90]])
@@ -78,7 +79,7 @@ def test_setting_a_feature_to_its_own_value_changes_nothing(tiny_host: HostModel
     resid = tiny_host.residual(IDS)[0, 3]
     rows = EditRows.gather(tiny_sae, [4])
     own = rows.encode(resid)
-    steered, _ = apply_edits(resid, rows, torch.zeros(1), own)
+    steered = apply_edits(resid, rows, own, torch.zeros(1), own)
     assert torch.equal(steered, resid)
 
 
@@ -98,10 +99,10 @@ def test_an_attention_sink_is_never_edited(tiny_host: HostModel, tiny_sae: SAE) 
     resid[0] *= 1000  # as long as a real first token's
     steering = Steering.of((AffineEdit(4, 0, 50.0),), prompt_of(IDS[0].tolist()), tiny_sae, sink_norm=1000.0)
     assert steering is not None
-    steered = steering.apply(resid[None], 0)[0]
+    steered, observed = steering.apply(resid)
     assert torch.equal(steered[0], resid[0])
     assert (steered[1:] != resid[1:]).any(dim=-1).all()
-    assert steering.reports[0].tokens_edited == 6
+    assert observed.reports[0].tokens_edited == 6
 
 
 def test_roles_and_phases_choose_tokens() -> None:
@@ -117,12 +118,11 @@ def test_roles_and_phases_choose_tokens() -> None:
 def test_a_receipt_says_what_was_done(tiny_host: HostModel, tiny_sae: SAE) -> None:
     steering = Steering.of((AffineEdit(4, 0, 50.0),), prompt_of(IDS[0].tolist()), tiny_sae, NO_SINKS)
     assert steering is not None
-    resid = tiny_host.residual(IDS)
-    steering.apply(resid[:, :5], 0)
-    steering.apply(resid[:, 5:], 5)
-    expected = tiny_sae.encode(resid[0])[:, 4].mean().item()
-    assert steering.reports[0].tokens_edited == 7
-    assert steering.reports[0].mean_activation_before == pytest.approx(expected, rel=1e-5)
+    resid = tiny_host.residual(IDS)[0]
+    (report,) = steering.apply(resid)[1].reports
+    expected = tiny_sae.encode(resid)[:, 4].mean().item()
+    assert report.tokens_edited == 7
+    assert report.mean_activation_before == pytest.approx(expected, rel=1e-5)
 
 
 H_MAX = 8.0
@@ -180,15 +180,15 @@ def test_composed_maps_equal_edits_one_after_another(edits: list[AffineEdit], pr
     sae = SAE(W_enc=eye, b_enc=torch.zeros(4), W_dec=eye, b_dec=torch.zeros(4), threshold=torch.zeros(4))
     steering = Steering.of(tuple(edits), prompt, sae, NO_SINKS)
     assert steering is not None
-    mul, add, _ = steering.maps(0, 8)
     start = torch.arange(1.0, 9.0)
-    for column, feature in enumerate(steering.features):
+    steered, _ = steering.apply(start[:, None].expand(8, 4).clone())
+    for feature in range(4):
         h = start.clone()
         for edit in edits:
             if edit.feature == feature:
                 here = torch.tensor(edit.covers(prompt, 0, 8))
                 h = torch.where(here, edit.mul * h + edit.add, h)
-        torch.testing.assert_close(mul[:, column] * start + add[:, column], h)
+        torch.testing.assert_close(steered[:, feature], h)
 
 
 def test_every_token_of_a_chat_has_its_message_s_role(tiny_tokenizer) -> None:

@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from steersman_engine.edits import AffineEdit
-from steersman_engine.engine import AttributionRequest, EngineError, GenerateRequest, Sampling, TokenEvent
+from steersman_engine.engine import (
+    AttributionRequest,
+    EngineError,
+    GenerateRequest,
+    InspectRequest,
+    Sampling,
+    TokenEvent,
+)
 from steersman_engine.host import HostModel
 from steersman_engine.local_engine import LocalEngine
 from steersman_engine.prompt import Kind, Prompt
@@ -52,14 +59,14 @@ def test_a_steered_answer_is_the_same_token_by_token_as_in_whole_passes(
     engine: LocalEngine, tiny_host: HostModel, tiny_sae: SAE
 ) -> None:
     """The cache holds what an uncached pass over all tokens computes."""
-    from steersman_engine.edits import Steering
+    from steersman_engine.steering import Steering
 
     found, last = run(engine, request(edits=PUSH))
     ids = [1, 40, 50]
     for token_id in found:
         steering = Steering.of(PUSH, prompt_of(1, 40, 50), tiny_sae, NO_SINKS)
         assert steering is not None
-        logits = tiny_host.logits(torch.tensor([ids]), edit=lambda x, s=steering: s.apply(x, 0))
+        logits = tiny_host.logits(torch.tensor([ids]), edit=lambda x, s=steering: s.apply(x[0])[0][None])
         assert token_id == int(logits[0, -1].argmax())
         ids.append(token_id)
     assert found != run(engine, request())[0]
@@ -91,7 +98,7 @@ def test_a_stop_token_ends_the_answer_and_is_not_part_of_it(engine: LocalEngine)
 
 def test_closing_the_iterator_cancels(engine: LocalEngine) -> None:
     async def take_two() -> None:
-        events = engine.generate(request(max_tokens=100_000, sampling=Sampling(seed=1)))
+        events = engine.generate(request(max_tokens=200, sampling=Sampling(seed=1)))
         async for _ in events:
             break
         await events.aclose()  # type: ignore[attr-defined]
@@ -127,9 +134,9 @@ def test_attribution_comes_for_each_token_asked_for(engine: LocalEngine) -> None
 
 def test_feature_activations_show_the_edit(engine: LocalEngine, tiny_host: HostModel, tiny_sae: SAE) -> None:
     prompt = prompt_of(1, 40, 50)
-    plain = asyncio.run(engine.feature_acts(prompt, (), (4, 9)))
-    expected = tiny_sae.encode(tiny_host.residual(torch.tensor([[1, 40, 50]]))[0])[:, [4, 9]]
-    torch.testing.assert_close(torch.tensor(plain), expected)
-    steered = asyncio.run(engine.feature_acts(prompt, PUSH, (4, 9)))
-    assert [row[0] for row in steered] == [60.0] * 3
-    assert [row[1] for row in steered] == [row[1] for row in plain]
+    acts = tiny_sae.encode(tiny_host.residual(torch.tensor([[1, 40, 50]]))[0])
+    for edits, of_4 in (((), acts[:, 4].tolist()), (PUSH, [60.0] * 3)):
+        found = asyncio.run(engine.inspect(InspectRequest(prompt=prompt, edits=edits, features=(4, 9))))
+        for token, four, nine in zip(found, of_4, acts[:, 9].tolist(), strict=True):
+            values = {one.feature: one.activation for one in token.features}
+            assert (values.get(4, 0), values.get(9, 0)) == pytest.approx((four, nine))

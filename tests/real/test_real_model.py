@@ -9,12 +9,14 @@ import torch
 
 from steersman_engine.attribution import attribute
 from steersman_engine.bundle import SHIPPED, Bundle, BundleError
-from steersman_engine.edits import AffineEdit, Steering
+from steersman_engine.edits import AffineEdit
 from steersman_engine.engine import AttributionRequest, GenerateRequest, Sampling
 from steersman_engine.host import HostModel
 from steersman_engine.prompt import Prompt, chat_template_sha256, render
 from steersman_engine.self_test import check_fit, check_layer, text_ids
 from steersman_engine.serving import Loaded
+from steersman_engine.steering import Steering
+from steersman_engine.whole_pass import finish
 
 pytestmark = pytest.mark.real
 
@@ -126,12 +128,13 @@ def test_attribution_predicts_what_ablating_a_feature_does(loaded: Loaded) -> No
         request = AttributionRequest(
             prompt=prompt, answer=answer, tokens=(3,), top_k=8, method="gradient_x_activation"
         )
-        (scores,) = attribute(host, sae, sink_norm, request, engine._mean_W_U)
+        with torch.no_grad():
+            (scores,) = finish(attribute(host, sae, sink_norm, request, engine._mean_W_U))
         ids = torch.tensor([prompt.token_ids + answer[:3]])
         for score in scores.features:
             steering = Steering.of((AffineEdit(score.feature, 0.0, 0.0),), prompt, sae, sink_norm)
             assert steering is not None
-            logits = host.logits(ids, edit=lambda x, s=steering: s.apply(x, 0), last=1)[0, -1]
+            logits = host.logits(ids, edit=lambda x, s=steering: s.apply(x[0])[0][None], last=1)[0, -1]
             predicted.append(score.attribution)
             true.append(scores.objective - float(logits[answer[3]] - logits.mean()))
     r = torch.corrcoef(torch.tensor([predicted, true]))[0, 1]

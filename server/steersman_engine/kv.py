@@ -1,0 +1,64 @@
+"""The memory of the blocks: keys, values and tap residuals of every slot, at fixed addresses.
+
+A slot is room for one sequence. On a CPU the pages behind a position are taken when it is first
+written, so a slot costs what its longest sequence so far did.
+
+Shapes: `slots`, `kv_heads`, `positions` of one slot, `head_dim`, `d_model`, `tokens` of a batch.
+"""
+
+import torch
+from torch import Tensor
+
+
+class KVCache:
+    """Buffers for `num_slots` sequences of up to `positions` tokens."""
+
+    def __init__(
+        self,
+        *,
+        num_layers: int,
+        tap: int,
+        num_slots: int,
+        positions: int,
+        kv_heads: int,
+        head_dim: int,
+        d_model: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        shape = (num_slots, kv_heads, positions, head_dim)
+        self.keys = [torch.empty(shape, dtype=dtype, device=device) for _ in range(num_layers)]
+        self.values = [torch.empty(shape, dtype=dtype, device=device) for _ in range(num_layers)]
+        self.taps = torch.empty(num_slots, positions, d_model, dtype=dtype, device=device)
+        """The residual stream at the tap, before edits."""
+        self.num_slots, self.positions, self._tap = num_slots, positions, tap
+
+    @staticmethod
+    def bytes_per_position(
+        *, num_layers: int, kv_heads: int, head_dim: int, d_model: int, dtype: torch.dtype
+    ) -> int:
+        """Memory that one position of one slot takes."""
+        return (2 * num_layers * kv_heads * head_dim + d_model) * dtype.itemsize
+
+    def write(self, layer: int, slots: Tensor, positions: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Store what `layer` made of a batch; keys and values `[kv_heads, tokens, head_dim]`."""
+        self.keys[layer][slots, :, positions] = keys.transpose(0, 1)
+        self.values[layer][slots, :, positions] = values.transpose(0, 1)
+
+    def read(self, layer: int, slot: int, stop: int) -> tuple[Tensor, Tensor]:
+        """The first `stop` keys and values of a slot, `[kv_heads, stop, head_dim]`."""
+        return self.keys[layer][slot, :, :stop], self.values[layer][slot, :, :stop]
+
+    def copy_lower(self, source: int, to: int, start: int, stop: int) -> None:
+        """Copy positions of another slot up to the tap: what does not depend on edits."""
+        self._copy(range(self._tap + 1), source, to, start, stop)
+        self.taps[to, start:stop] = self.taps[source, start:stop]
+
+    def copy_upper(self, source: int, to: int, start: int, stop: int) -> None:
+        """Copy positions of another slot above the tap."""
+        self._copy(range(self._tap + 1, len(self.keys)), source, to, start, stop)
+
+    def _copy(self, layers: range, source: int, to: int, start: int, stop: int) -> None:
+        for layer in layers:
+            for buffer in (self.keys[layer], self.values[layer]):
+                buffer[to, :, start:stop] = buffer[source, :, start:stop]
