@@ -10,15 +10,18 @@ import msgspec
 from steersman.errors import ResponseError, excerpt
 from steersman.types import (
     JSON,
+    ActivationOptions,
     AttributionOptions,
     ChatCompletion,
     ChatRequest,
+    Condition,
     EditLike,
     Feature,
     FeaturePage,
     Health,
     Messages,
     ModelList,
+    ResponseFormat,
     StreamOptions,
 )
 
@@ -32,13 +35,29 @@ class ChatOptions(TypedDict, total=False):
     model: str | None
     """The only model that the server has, if left out."""
     feature_edits: Sequence[EditLike]
+    abort_when: Sequence[Condition | JSON]
+    controller: JSON | None
     attribution: AttributionOptions | JSON | None
+    activations: ActivationOptions | JSON | None
     temperature: float
     top_p: float
+    top_k: int | None
+    min_p: float
     max_tokens: int | None
     max_completion_tokens: int | None
+    min_tokens: int
+    ignore_eos: bool
     stop: str | Sequence[str] | None
+    stop_token_ids: Sequence[int]
     seed: int | None
+    n: int
+    frequency_penalty: float
+    presence_penalty: float
+    repetition_penalty: float
+    logit_bias: dict[str, float]
+    logprobs: bool
+    top_logprobs: int | None
+    response_format: ResponseFormat | JSON | None
     stream_options: StreamOptions | JSON | None
 
 

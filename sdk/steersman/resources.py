@@ -59,9 +59,8 @@ class Completions:
     ) -> ChatCompletion | ChatStream:
         """Answer a conversation: whole, or with `stream` as it is written.
 
-        `options` are the fields of `ChatOptions`: model, feature_edits, attribution, temperature,
-        top_p, max_tokens, max_completion_tokens, stop, seed, stream_options. Messages and edits are
-        the types of this package or dictionaries with the same fields.
+        `options` are the fields of `ChatOptions`. Messages and edits are the types of this package or
+        dictionaries with the same fields.
 
         Raises:
             ValueError: A field is misspelt or holds what it may not; nothing was sent.

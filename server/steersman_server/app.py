@@ -1,30 +1,46 @@
 """The application: routes, and what holds for all of them."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 
 import steersman
-from steersman_server.chat import create_chat_completion
+from steersman_server.auth import Gate
 from steersman_server.config import ServerConfig
 from steersman_server.errors import handle
-from steersman_server.features import get_feature, list_features
-from steersman_server.headers import add_headers, clock
-from steersman_server.models import get_model, health, list_models
+from steersman_server.headers import clock, stamp
+from steersman_server.metrics import Metrics
+from steersman_server.routes import ROUTES
+from steersman_server.running import Running
 from steersman_server.served import ServedModel
+from steersman_server.variants import VariantStore
 
 
 def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
-    """An ASGI application that answers for `served`; the caller closes the engine and the catalogue."""
+    """An ASGI application that answers for `served`; the caller closes the engine and the catalogue.
+
+    Raises:
+        ValueError: The file of variants is something else.
+    """
+    metrics = Metrics(served.engine, served.name, served.bundle, steersman.__version__)
+    running = Running(served, config, VariantStore.open(config.variants), metrics)
+
+    @asynccontextmanager
+    async def closing(_: Litestar) -> AsyncGenerator[None, None]:
+        yield
+        running.variants.close()
+
     return Litestar(
-        [create_chat_completion, list_models, get_model, list_features, get_feature, health],
-        dependencies={
-            "served": Provide(lambda: served, sync_to_thread=False),
-            "config": Provide(lambda: config, sync_to_thread=False),
-        },
+        ROUTES,
+        dependencies={"running": Provide(lambda: running, sync_to_thread=False)},
         exception_handlers={Exception: handle},
-        middleware=[clock],
-        before_send=[add_headers],
+        middleware=[clock, partial(Gate, config=config)],
+        before_send=[stamp(metrics)],
+        lifespan=[closing],
         request_max_body_size=config.max_body_bytes,
         openapi_config=OpenAPIConfig(title="steersman", version=steersman.__version__),
         logging_config=None,

@@ -9,54 +9,65 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from steersman.types import ErrorEnvelope, ErrorObject
 from steersman_catalog import UnknownFeatureError
+from steersman_engine.engine import EngineBusyError, RequestTooLargeError
+from steersman_server.error_codes import CODES
 from steersman_server.headers import request_id
 
 log = logging.getLogger(__name__)
 
-_ENVELOPE = ResponseSpec(ErrorEnvelope, description="What went wrong.", generate_examples=False)
-ERROR_RESPONSES = {400: _ENVELOPE, 404: _ENVELOPE, 500: _ENVELOPE}
-"""For the OpenAPI document."""
-
-CODES = {404: "unknown_url", 405: "method_not_supported", 413: "request_too_large"}
+RETRY_AFTER_S = 1
+BY_STATUS = {
+    400: "invalid_value",
+    404: "unknown_url",
+    405: "method_not_supported",
+    413: "request_too_large",
+    415: "unsupported_media_type",
+}
 
 
 class RequestError(ValueError):
     """A request that cannot be carried out as it stands; `param` is the field to blame."""
 
-    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+    def __init__(self, message: str, *, code: str, param: str | None = None) -> None:
         super().__init__(message)
-        self.param = param
+        assert code in CODES, code
         self.code = code
-
-
-class NotFoundError(RequestError):
-    """A request that names something this server does not have."""
+        self.param = param
 
 
 class ClientDisconnectedError(Exception):
     """Nobody waits for the answer any more."""
 
 
+def error_responses(*statuses: int) -> dict[int, ResponseSpec]:
+    """Those an endpoint may answer with, beside the ones that any may, for the OpenAPI document."""
+    envelope = ResponseSpec(ErrorEnvelope, description="What went wrong.", generate_examples=False)
+    return dict.fromkeys(sorted({400, 401, 403, 404, 500, *statuses}), envelope)
+
+
 def describe(error: Exception) -> tuple[int, ErrorObject]:
     """The HTTP status and the error object of `error`."""
     match error:
-        case NotFoundError():
-            return 404, _invalid(str(error), error.param, error.code)
         case RequestError():
-            return 400, _invalid(str(error), error.param, error.code)
+            return _made(error.code, str(error), error.param)
         case UnknownFeatureError():
-            return 404, _invalid(str(error), None, "feature_not_found")
+            return _made("feature_not_found", str(error))
+        case RequestTooLargeError():
+            return _made("too_many_positions", str(error))
+        case EngineBusyError():
+            return _made("engine_busy", "The server has too much to do; try again later.")
         case ValidationException(extra=[{"key": "data"}, *_]):
-            return 400, _invalid("We could not parse the JSON body of your request. It is empty.", None, None)
+            message = "We could not parse the JSON body of your request. It is empty."
+            return _made("invalid_json", message)
         case ValidationException(extra=[{"key": str(param), "message": str(problem)}, *_]):
-            return 400, _invalid(f"Invalid '{param}': {problem}.", param, "invalid_value")
-        case HTTPException(status_code=status, detail=detail) if status < 500:
-            return status, _invalid(detail, None, CODES.get(status))
+            return _made("invalid_value", f"Invalid '{param}': {problem}.", param)
+        case HTTPException(status_code=status, detail=detail) if status in BY_STATUS:
+            return _made(BY_STATUS[status], detail)
         case ClientDisconnectedError():
-            return 499, _invalid("The client closed the connection.", None, None)
+            return _made("client_closed_request", "The client closed the connection.")
         case _:
             message = "The server had an error while processing your request; its log says more."
-            return 500, ErrorObject(message=message, type="server_error", param=None, code=None)
+            return _made("internal_error", message)
 
 
 def log_if_unexpected(error: Exception, identifier: str) -> None:
@@ -70,13 +81,30 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorE
     log_if_unexpected(error, request_id(request.scope))
     status, described = describe(error)
     if described.code in ("unknown_url", "method_not_supported"):
-        message = f"{described.message}: {request.method} {request.url.path}"
-        described = _invalid(message, None, described.code)
-    headers = error.headers if isinstance(error, HTTPException) else None
+        message = f"{described.message}: {request.method} {request.url.path[:200]}"
+        _, described = _made(described.code, message)
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     return Response(
-        ErrorEnvelope(described), status_code=status, headers=headers, media_type="application/json"
+        ErrorEnvelope(described),
+        status_code=status,
+        headers=headers | extra_headers(status),
+        media_type="application/json",
     )
 
 
-def _invalid(message: str, param: str | None, code: str | None) -> ErrorObject:
-    return ErrorObject(message=message, type="invalid_request_error", param=param, code=code)
+def extra_headers(status: int) -> dict[str, str]:
+    """What clients go by beside the status."""
+    match status:
+        case 401:
+            return {"www-authenticate": "Bearer"}
+        case 429 | 503:
+            return {"retry-after": str(RETRY_AFTER_S), "x-should-retry": "true"}
+        case 500:
+            return {"x-should-retry": "false"}  # it would fail again
+        case _:
+            return {}
+
+
+def _made(code: str, message: str, param: str | None = None) -> tuple[int, ErrorObject]:
+    known = CODES[code]
+    return known.status, ErrorObject(message=message, type=known.type, param=param, code=code)

@@ -1,12 +1,15 @@
-"""The headers that every answer carries, errors and unknown paths included."""
+"""What every answer carries, errors and unknown paths included, and what is counted of it."""
 
 import re
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar.datastructures import MutableScopeHeaders
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from steersman_server.metrics import Metrics
 
 SANE_ID = re.compile(rb"[A-Za-z0-9_.-]{1,128}")
 
@@ -30,11 +33,22 @@ def clock(app: ASGIApp) -> ASGIApp:
     return clocked
 
 
-async def add_headers(message: Message, scope: Scope) -> None:
-    """Litestar's `before_send` hook."""
-    if message["type"] != "http.response.start":
-        return
-    now_s = time.perf_counter()
-    headers = MutableScopeHeaders.from_message(message)
-    headers["x-request-id"] = request_id(scope)
-    headers["openai-processing-ms"] = str(round(1000 * (now_s - scope["state"].get("arrived_s", now_s))))
+def stamp(metrics: Metrics) -> Callable[[Message, Scope], Awaitable[None]]:
+    """Litestar's `before_send` hook, the one thing that runs for every answer."""
+
+    async def stamped(message: Message, scope: Scope) -> None:
+        if message["type"] != "http.response.start":
+            return
+        now_s = time.perf_counter()
+        took_s = now_s - scope["state"].get("arrived_s", now_s)
+        headers = MutableScopeHeaders.from_message(message)
+        headers["x-request-id"] = request_id(scope)
+        headers["openai-processing-ms"] = str(round(1000 * took_s))
+        headers["x-content-type-options"] = "nosniff"
+        known = scope.get("route_handler") is not None
+        path = scope.get("path_template", "") if known else "unknown"
+        method = str(scope.get("method", "")) if known else ""
+        metrics.requests.labels(path, method, message["status"]).inc()
+        metrics.seconds.labels(path).observe(took_s)
+
+    return stamped

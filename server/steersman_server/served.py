@@ -1,20 +1,25 @@
 """The model that a server answers for."""
 
+import asyncio
 import hashlib
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
 from transformers import PreTrainedTokenizerBase
 
 import steersman
+from steersman.types import Feature
 from steersman_catalog import Catalog
 from steersman_engine.engine import Engine
 from steersman_engine.prompt import end_token_ids
 from steersman_engine.serving import Loaded
+from steersman_server.answers.token_texts import TokenTexts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ServedModel:
     """A model, its features, and what they are called on the wire."""
 
@@ -28,6 +33,7 @@ class ServedModel:
     d_sae: int
     created: int
     """Unix time, in seconds."""
+    _named: dict[int, Feature] = field(default_factory=dict)
 
     @classmethod
     def of(cls, loaded: Loaded) -> Self:
@@ -43,13 +49,27 @@ class ServedModel:
             created=int(time.time()),
         )
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """OpenAI's `system_fingerprint`: changes when the same request may be answered differently."""
         made_of = f"{self.name}\n{self.bundle}\n{steersman.__version__}"
         return "fp_" + hashlib.sha256(made_of.encode()).hexdigest()[:12]
 
-    @property
+    @cached_property
     def stop_token_ids(self) -> frozenset[int]:
         """The tokens that end an answer."""
         return frozenset(end_token_ids(self.tokenizer))
+
+    @cached_property
+    def texts(self) -> TokenTexts:
+        """What each token says."""
+        return TokenTexts(self.tokenizer)
+
+    async def named(self, indices: Iterable[int]) -> dict[int, Feature]:
+        """Labels and h_max of features, by index; each is read from the catalogue once."""
+        asked = set(indices)
+        missing = sorted(asked - self._named.keys())
+        if missing:
+            found = await asyncio.to_thread(self.catalog.features, missing)
+            self._named.update((feature.index, feature) for feature in found)
+        return {index: self._named[index] for index in asked}

@@ -130,7 +130,7 @@ def test_edits_reach_the_engine_in_residual_units(http, engine):
 
 
 def test_the_receipt_says_what_the_edits_did(http):
-    assert ask(http, feature_edits=[EDIT])["steering"] == RECEIPT
+    assert ask(http, feature_edits=[EDIT], seed=7)["steering"] == RECEIPT | {"seed": 7}
 
 
 def test_the_receipt_of_an_answer_that_a_stop_string_ended_counts_up_to_there(http):
@@ -140,9 +140,9 @@ def test_the_receipt_of_an_answer_that_a_stop_string_ended_counts_up_to_there(ht
 
 def test_openais_client_hands_on_what_is_ours(openai):
     answer = openai.chat.completions.create(
-        model="org/tiny", messages=HELLO, extra_body={"feature_edits": [EDIT]}
+        model="org/tiny", messages=HELLO, seed=7, extra_body={"feature_edits": [EDIT]}
     )
-    assert answer.model_extra["steering"] == RECEIPT
+    assert answer.model_extra["steering"] == RECEIPT | {"seed": 7}
 
 
 def test_attribution_names_the_features_behind_each_token(http):

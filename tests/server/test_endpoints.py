@@ -18,6 +18,7 @@ def test_a_model_says_what_it_is_and_how_much_it_reads(http):
         "layer": 1,
         "d_sae": 5,
         "max_model_len": 300,
+        "root": "org/tiny",
     }
 
 

@@ -17,7 +17,7 @@ def client(http: TestClient) -> Client:
 
 def test_a_steered_answer_comes_back_typed(client: Client) -> None:
     answer = client.chat.completions.create(
-        messages=HELLO, feature_edits=[EDIT], attribution={"top_k": 1}, max_tokens=9
+        messages=HELLO, feature_edits=[EDIT], attribution={"top_k": 1}, max_tokens=9, seed=7
     )
     assert answer.choices[0].message.content == "Hello!"
     assert answer.steering is not None
@@ -28,10 +28,10 @@ def test_a_steered_answer_comes_back_typed(client: Client) -> None:
 
 def test_a_stream_says_what_the_whole_answer_says(client: Client) -> None:
     whole = client.chat.completions.create(
-        messages=HELLO, feature_edits=[EDIT], attribution={"top_k": 1}, max_tokens=9
+        messages=HELLO, feature_edits=[EDIT], attribution={"top_k": 1}, max_tokens=9, seed=7
     )
     stream = client.chat.completions.create(
-        messages=HELLO, feature_edits=[EDIT], attribution={"top_k": 1}, max_tokens=9, stream=True
+        messages=HELLO, feature_edits=[EDIT], attribution={"top_k": 1}, max_tokens=9, seed=7, stream=True
     )
     for _ in stream:
         pass

@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steersman_server.detokenizer import MAX_HELD, Detokenizer, decode
-from steersman_server.stop_strings import StopStrings
+from steersman_server.answers.detokenizer import MAX_HELD, Detokenizer, decode
+from steersman_server.answers.stop_strings import StopStrings
 
 TEXT = st.text("ab€😀", max_size=12)
 

@@ -7,54 +7,147 @@ A field without a default is always sent, as null if need be; one with a default
 it holds that default.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
+from steersman.types.activations import (
+    ActivationOptions,
+    ChoiceActivations,
+    FeatureActivation,
+    TokenActivations,
+)
 from steersman.types.attribution import (
+    Aggregate,
     AttributionOptions,
     ChoiceAttribution,
     ContrastTarget,
     FeatureAttribution,
     Method,
+    Sign,
+    Target,
     TokenAttribution,
 )
-from steersman.types.chat import ChatCompletion, ChatRequest, Choice, FinishReason, StreamOptions, Usage
+from steersman.types.chat import ChatCompletion, ChatRequest, Choice, FinishReason, StreamOptions
 from steersman.types.chunks import ChatCompletionChunk, ChunkChoice, Delta
+from steersman.types.completions import (
+    Completion,
+    CompletionChoice,
+    CompletionLogprobs,
+    CompletionRequest,
+    TokenId,
+)
+from steersman.types.conditions import Condition, FeatureIndex, Operator, Unit
 from steersman.types.errors import ErrorEnvelope, ErrorObject
 from steersman.types.features import Example, Feature, FeaturePage
-from steersman.types.messages import AnswerMessage, Message, Role, TextPart
+from steersman.types.inspection import (
+    AttributeRequest,
+    AttributionResult,
+    Contrast,
+    ContrastedFeature,
+    ContrastRequest,
+    InspectedActivation,
+    InspectedFeature,
+    InspectedToken,
+    Inspection,
+    InspectRequest,
+    LogitsRequest,
+    NextToken,
+    NextTokens,
+    Pooling,
+    TopK,
+)
+from steersman.types.logprobs import ChoiceLogprobs, TokenAlternative, TokenLikelihood
+from steersman.types.messages import (
+    AnswerMessage,
+    Conversation,
+    Message,
+    MessageLike,
+    Messages,
+    RefusalPart,
+    Role,
+    TextPart,
+)
 from steersman.types.models import Health, Model, ModelList
-from steersman.types.steering import AppliedEdit, FeatureEdit, FeatureIndex, Mode, Phase, SteeringReceipt
+from steersman.types.response_format import (
+    JsonObjectFormat,
+    JsonSchema,
+    JsonSchemaFormat,
+    ResponseFormat,
+    TextFormat,
+)
+from steersman.types.sampling import SamplingFields, Stop
+from steersman.types.steering import (
+    AbortReport,
+    Aborts,
+    AppliedEdit,
+    Edits,
+    FeatureEdit,
+    Mode,
+    Phase,
+    SteeringReceipt,
+)
+from steersman.types.sweeps import Sweep, SweepRequest, SweepRow
+from steersman.types.tokens import Detokenized, DetokenizeRequest, TokenizeRequest, TokenizerInfo, Tokens
+from steersman.types.usage import Usage
+from steersman.types.variants import Deleted, Variant, VariantImport, VariantList, VariantName, VariantRequest
 
 JSON = dict[str, Any]
-MessageLike = Message | AnswerMessage | JSON
 EditLike = FeatureEdit | JSON
-Messages = Sequence[MessageLike]
 
 __all__ = [
     "JSON",
+    "AbortReport",
+    "Aborts",
+    "ActivationOptions",
+    "Aggregate",
     "AnswerMessage",
     "AppliedEdit",
+    "AttributeRequest",
     "AttributionOptions",
+    "AttributionResult",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatRequest",
     "Choice",
+    "ChoiceActivations",
     "ChoiceAttribution",
+    "ChoiceLogprobs",
     "ChunkChoice",
+    "Completion",
+    "CompletionChoice",
+    "CompletionLogprobs",
+    "CompletionRequest",
+    "Condition",
+    "Contrast",
+    "ContrastRequest",
     "ContrastTarget",
+    "ContrastedFeature",
+    "Conversation",
+    "Deleted",
     "Delta",
+    "DetokenizeRequest",
+    "Detokenized",
     "EditLike",
+    "Edits",
     "ErrorEnvelope",
     "ErrorObject",
     "Example",
     "Feature",
+    "FeatureActivation",
     "FeatureAttribution",
     "FeatureEdit",
     "FeatureIndex",
     "FeaturePage",
     "FinishReason",
     "Health",
+    "InspectRequest",
+    "InspectedActivation",
+    "InspectedFeature",
+    "InspectedToken",
+    "Inspection",
+    "JsonObjectFormat",
+    "JsonSchema",
+    "JsonSchemaFormat",
+    "LogitsRequest",
     "Message",
     "MessageLike",
     "Messages",
@@ -62,11 +155,39 @@ __all__ = [
     "Mode",
     "Model",
     "ModelList",
+    "NextToken",
+    "NextTokens",
+    "Operator",
     "Phase",
+    "Pooling",
+    "RefusalPart",
+    "ResponseFormat",
     "Role",
+    "SamplingFields",
+    "Sign",
     "SteeringReceipt",
+    "Stop",
     "StreamOptions",
+    "Sweep",
+    "SweepRequest",
+    "SweepRow",
+    "Target",
+    "TextFormat",
     "TextPart",
+    "TokenActivations",
+    "TokenAlternative",
     "TokenAttribution",
+    "TokenId",
+    "TokenLikelihood",
+    "TokenizeRequest",
+    "TokenizerInfo",
+    "Tokens",
+    "TopK",
+    "Unit",
     "Usage",
+    "Variant",
+    "VariantImport",
+    "VariantList",
+    "VariantName",
+    "VariantRequest",
 ]

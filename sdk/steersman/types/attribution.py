@@ -5,41 +5,62 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 Method = Literal["gradient", "gradient_x_activation"]
+Aggregate = Literal["sum", "max", "per_position"]
+Sign = Literal["both", "positive", "negative"]
 
 
-class ContrastTarget(Struct, frozen=True, forbid_unknown_fields=True):
-    """Explain the chosen token's logit minus this token's logit."""
+class ContrastTarget(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Explain a difference of two logits. Each text is exactly one token of the model."""
 
-    token: str
-    """Text that is exactly one token of the model."""
+    token: str | None = None
+    """Subtract this token's logit; left out: the mean of all logits."""
+    given: str | None = None
+    """Explain this token's logit; left out: that of the token the answer has there."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if it is empty."""
+        if self.token is None and self.given is None:
+            raise ValueError("A target needs `token`, `given` or both")
+
+
+Target = Literal["logit_minus_mean"] | ContrastTarget
 
 
 class AttributionOptions(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Ask which features push an answer's tokens."""
 
-    tokens: Literal["all"] | tuple[Annotated[int, Meta(ge=0)], ...] = "all"
-    """Which tokens of the answer to explain, by index."""
+    tokens: Literal["all"] | tuple[int, ...] = "all"
+    """Which tokens of the answer to explain, by index; -1 is its last."""
     top_k: Annotated[int, Meta(ge=1, le=100)] = 10
-    """Features a token, largest absolute attribution first."""
-    target: Literal["logit_minus_mean"] | ContrastTarget = "logit_minus_mean"
+    """Features a token."""
+    target: Target = "logit_minus_mean"
     method: Method = "gradient"
-    """`gradient`: what would push the token further, fired or not. `gradient_x_activation`: what
-    the model used."""
-    aggregate: Literal["sum"] = "sum"
-    """Over positions."""
+    """`gradient`: what would push the token further if it were stronger, fired or not.
+    `gradient_x_activation`: what the model used."""
+    aggregate: Aggregate = "sum"
+    """Over the positions before a token: their sum, the one of largest size, or each by itself."""
+    sign: Sign = "both"
+    """`positive`: what pushes the token most; `negative`: what holds it back most."""
+    positions: Literal["all", "prompt", "generation"] = "all"
+    """Whose features take part: those of the prompt's tokens, of the answer's, or of both."""
 
 
-class FeatureAttribution(Struct, frozen=True):
+class FeatureAttribution(Struct, frozen=True, omit_defaults=True):
     """How much one feature pushes one token."""
 
     feature: int
     label: str
     attribution: float
-    """Summed over positions: objective per unit of activation, or objective for
+    """Over positions as `aggregate` says: objective per unit of activation, or objective for
     `gradient_x_activation`."""
     activation: float
-    """The feature's largest activation over those positions, after edits; 0 where it did not fire."""
+    """The feature's largest activation over those positions, or that at `position`, after edits; 0 where
+    it did not fire."""
     h_max: float
+    position: int | None = None
+    """Where, counted from the prompt's first token; absent for a sum."""
+    at: str | None = None
+    """The token at `position`."""
 
 
 class TokenAttribution(Struct, frozen=True):
@@ -57,5 +78,5 @@ class ChoiceAttribution(Struct, frozen=True):
 
     choice: int
     method: Method
-    target: Literal["logit_minus_mean"] | ContrastTarget
+    target: Target
     tokens: list[TokenAttribution]

@@ -1,52 +1,57 @@
 """A chat request and its whole answer."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from steersman.types.activations import ActivationOptions, ChoiceActivations
 from steersman.types.attribution import AttributionOptions, ChoiceAttribution
-from steersman.types.messages import AnswerMessage, Message
-from steersman.types.steering import FeatureEdit, SteeringReceipt
+from steersman.types.logprobs import ChoiceLogprobs
+from steersman.types.messages import AnswerMessage, Conversation
+from steersman.types.response_format import ResponseFormat
+from steersman.types.sampling import SamplingFields
+from steersman.types.steering import Aborts, Edits, SteeringReceipt
+from steersman.types.usage import Usage
 
 FinishReason = Literal["stop", "length", "content_filter"]
+"""`content_filter`: a condition of `abort_when` held; `steering.abort` tells which."""
 
 
 class StreamOptions(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a stream carries beside its text."""
 
     include_usage: bool = False
+    """One more chunk, before the end, with the token counts."""
+    continuous_usage_stats: bool = False
+    """Token counts so far in every chunk."""
     include_obfuscation: bool = False
     """Accepted; no obfuscation is added."""
 
 
-class ChatRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class ChatRequest(SamplingFields, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """`POST /v1/chat/completions`: OpenAI's fields, and ours at the end."""
 
-    model: str
-    messages: Annotated[tuple[Message, ...], Meta(min_length=1)]
-    temperature: Annotated[float, Meta(ge=0, le=2)] = 1.0
-    top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
-    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    messages: Conversation
+    model: str | None = None
+    """A model, or a variant as `model:variant`; left out: the server's model."""
     max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
-    """Wins over `max_tokens`."""
-    stop: (
-        Annotated[str, Meta(min_length=1)]
-        | Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(max_length=4)]
-        | None
-    ) = None
-    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    """Wins over `max_tokens`. An answer ends where the context does, in any case."""
+    n: Annotated[int, Meta(ge=1, le=8)] = 1
+    """So many answers."""
+    logprobs: bool = False
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    """Needs `logprobs`."""
+    response_format: ResponseFormat | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
-    feature_edits: Annotated[tuple[FeatureEdit, ...], Meta(max_length=64)] = ()
+    """Needs `stream`."""
+    feature_edits: Edits = ()
+    abort_when: Aborts = ()
+    """End an answer where one of these holds, with `finish_reason` `content_filter`."""
+    controller: dict[str, Any] | None = None
+    """Goodfire's controller or Variant JSON, in place of `feature_edits` and `abort_when`."""
     attribution: AttributionOptions | None = None
-
-
-class Usage(Struct, frozen=True):
-    """Token counts."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
+    activations: ActivationOptions | None = None
 
 
 class Choice(Struct, frozen=True, kw_only=True):
@@ -55,7 +60,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     index: int
     message: AnswerMessage
     finish_reason: FinishReason
-    logprobs: None
+    logprobs: ChoiceLogprobs | None
 
 
 class ChatCompletion(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,3 +75,4 @@ class ChatCompletion(Struct, frozen=True, kw_only=True, omit_defaults=True):
     system_fingerprint: str
     steering: SteeringReceipt | None = None
     attribution: list[ChoiceAttribution] | None = None
+    activations: list[ChoiceActivations] | None = None

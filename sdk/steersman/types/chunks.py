@@ -4,9 +4,12 @@ from typing import Literal
 
 from msgspec import Struct
 
+from steersman.types.activations import ChoiceActivations
 from steersman.types.attribution import ChoiceAttribution
-from steersman.types.chat import FinishReason, Usage
+from steersman.types.chat import FinishReason
+from steersman.types.logprobs import ChoiceLogprobs
 from steersman.types.steering import SteeringReceipt
+from steersman.types.usage import Usage
 
 
 class Delta(Struct, frozen=True, omit_defaults=True):
@@ -22,14 +25,14 @@ class ChunkChoice(Struct, frozen=True, kw_only=True):
     index: int
     delta: Delta
     finish_reason: FinishReason | None
-    logprobs: None
+    logprobs: ChoiceLogprobs | None
 
 
 class ChatCompletionChunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event of a stream.
 
-    Steering and attribution come in one chunk of their own, with no choices, after the finish
-    chunk and before the usage chunk.
+    Steering and attribution come in one chunk of their own, with no choices, after the last finish
+    chunk and before the usage chunk. Activations come with the text, as soon as they are known.
     """
 
     id: str
@@ -41,3 +44,4 @@ class ChatCompletionChunk(Struct, frozen=True, kw_only=True, omit_defaults=True)
     system_fingerprint: str
     steering: SteeringReceipt | None = None
     attribution: list[ChoiceAttribution] | None = None
+    activations: list[ChoiceActivations] | None = None

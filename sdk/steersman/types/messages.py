@@ -1,8 +1,9 @@
 """Messages of a conversation."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Role = Literal["system", "user", "assistant"]
 
@@ -13,14 +14,31 @@ class TextPart(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"
     text: str
 
 
+class RefusalPart(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="refusal"):
+    """A part of an assistant's message that says no."""
+
+    refusal: str
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        return self.refusal
+
+
 class Message(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One message of a conversation."""
+    """One message of a conversation.
+
+    The fields at the end are there so that an answer's message can be sent back as it came.
+    """
 
     role: Literal["developer", "system", "user", "assistant"]
-    content: str | tuple[TextPart, ...]
-    name: str | None = None
-    refusal: None = None
-    """So that an answer's message can be sent back as it came."""
+    content: str | tuple[TextPart | RefusalPart, ...]
+    name: Annotated[str, Meta(max_length=64)] | None = None
+    refusal: str | None = None
+    annotations: tuple[()] | None = None
+    audio: None = None
+    function_call: None = None
+    tool_calls: tuple[()] | None = None
 
     @property
     def text(self) -> str:
@@ -30,9 +48,16 @@ class Message(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
         return "".join(part.text for part in self.content)
 
 
+Conversation = Annotated[tuple[Message, ...], Meta(min_length=1)]
+
+
 class AnswerMessage(Struct, frozen=True, kw_only=True):
     """The model's answer."""
 
     role: Literal["assistant"]
     content: str
     refusal: str | None
+
+
+MessageLike = Message | AnswerMessage | dict[str, Any]
+Messages = Sequence[MessageLike]

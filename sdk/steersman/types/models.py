@@ -5,8 +5,8 @@ from typing import Literal
 from msgspec import Struct
 
 
-class Model(Struct, frozen=True, kw_only=True):
-    """A model the server answers for."""
+class Model(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A model the server answers for, or a variant of it."""
 
     id: str
     object: Literal["model"]
@@ -16,10 +16,14 @@ class Model(Struct, frozen=True, kw_only=True):
     layer: int
     d_sae: int
     max_model_len: int
+    root: str | None = None
+    """The model itself."""
+    parent: str | None = None
+    """The model that this is a variant of."""
 
 
 class ModelList(Struct, frozen=True, kw_only=True):
-    """All models the server answers for."""
+    """All models the server answers for, and their variants."""
 
     object: Literal["list"]
     data: list[Model]

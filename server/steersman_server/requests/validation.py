@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from steersman.types import ChatRequest
 from steersman_server.errors import RequestError
 
 MAX_ECHO = 100
@@ -18,7 +17,10 @@ STEP = re.compile(r"([^.\[\]]+)")
 TYPE_NAMES = {"str": "a string", "int": "an integer", "float": "a number", "bool": "a boolean"}
 TYPE_NAMES |= {"array": "an array", "object": "an object", "null": "null"}
 
-Explain = Callable[[str, Any, re.Match[str]], RequestError]
+OTHER_ROLES = ("tool", "function")
+"""Roles of OpenAI's that no message here may have."""
+
+Explain = Callable[[str, Any, re.Match[str], Any], RequestError]
 
 
 def excerpt(text: str) -> str:
@@ -27,31 +29,37 @@ def excerpt(text: str) -> str:
 
 
 def explain(
-    error: msgspec.ValidationError, fields: Mapping[str, msgspec.Raw], *, under: str = ""
+    error: msgspec.ValidationError, fields: Mapping[str, msgspec.Raw], kind: Any, *, under: str = ""
 ) -> RequestError:
-    """The error to answer with; `fields` are the body's, `under` is the field that was decoded."""
+    """The error to answer with; `fields` are the body's, `under` is the field that was decoded.
+
+    `kind` is the type that the whole body should have been.
+    """
     located = AT.fullmatch(str(error))
     assert located is not None
     what, path = located["what"], located["path"] or ""
     param = f"{under}{'' if path.startswith('[') or not under or not path else '.'}{path}"
     for pattern, make in KINDS:
         if found := pattern.fullmatch(what):
-            return make(param, fields, found)
-    return RequestError(f"Invalid '{param}': {excerpt(what)}.", param=param, code="invalid_value")
+            return make(param, fields, found, kind)
+    message = f"Invalid '{param}': {excerpt(what)}." if param else f"Invalid request: {excerpt(what)}."
+    return RequestError(message, param=param or None, code="invalid_value")
 
 
-def _missing(param: str, fields: Any, found: re.Match[str]) -> RequestError:
+def _missing(param: str, fields: Any, found: re.Match[str], kind: Any) -> RequestError:
     param = f"{param}.{found['name']}" if param else found["name"]
     message = f"Missing required parameter: '{param}'."
     return RequestError(message, param=param, code="missing_required_parameter")
 
 
-def _unknown(param: str, fields: Any, found: re.Match[str]) -> RequestError:
+def _unknown(param: str, fields: Any, found: re.Match[str], kind: Any) -> RequestError:
     param = f"{param}.{excerpt(found['name'])}"
     return RequestError(f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter")
 
 
-def _type(param: str, fields: Any, found: re.Match[str]) -> RequestError:
+def _type(param: str, fields: Any, found: re.Match[str], kind: Any) -> RequestError:
+    if found["expected"] == "null":
+        return _unsupported(param)
     expected = " or ".join(TYPE_NAMES.get(name, name) for name in found["expected"].split(" | "))
     got = TYPE_NAMES.get(found["got"], found["got"])
     where = f" for '{param}'" if param else ""
@@ -59,20 +67,27 @@ def _type(param: str, fields: Any, found: re.Match[str]) -> RequestError:
     return RequestError(message, param=param or None, code="invalid_type")
 
 
-def _range(param: str, fields: Any, found: re.Match[str]) -> RequestError:
-    kind = "integer" if found["type"] == "int" else "decimal"
+def _unsupported(param: str) -> RequestError:
+    message = f"Unsupported parameter: '{param}'. Leave it out."
+    return RequestError(message, param=param, code="unsupported_parameter")
+
+
+def _range(param: str, fields: Any, found: re.Match[str], kind: Any) -> RequestError:
+    noun = "integer" if found["type"] == "int" else "decimal"
     side = "below min" if found["op"].startswith(">") else "above max"
     message = (
-        f"Invalid '{param}': {kind} {side}imum value. Expected a value {found['op']} "
+        f"Invalid '{param}': {noun} {side}imum value. Expected a value {found['op']} "
         f"{float(found['bound']):g}, but got {excerpt(str(_value(fields, param)))} instead."
     )
-    return RequestError(message, param=param, code=f"{kind}_{side.replace(' ', '_')}_value")
+    return RequestError(message, param=param, code=f"{noun}_{side.replace(' ', '_')}_value")
 
 
-def _length(param: str, fields: Any, found: re.Match[str]) -> RequestError:
+def _length(param: str, fields: Any, found: re.Match[str], kind: Any) -> RequestError:
+    if (found["op"], found["bound"]) == ("", "0"):
+        return _unsupported(param)
     noun = "array" if found["type"] == "array" else "string"
     article = "an" if noun == "array" else "a"
-    if found["op"] == ">=":
+    if found["op"] == ">= ":
         message = (
             f"empty {noun}. Expected {article} {noun} with minimum length {found['bound']}, but got an empty"
         )
@@ -84,13 +99,15 @@ def _length(param: str, fields: Any, found: re.Match[str]) -> RequestError:
     return RequestError(f"Invalid '{param}': {message} instead.", param=param, code=code)
 
 
-def _enum(param: str, fields: Any, found: re.Match[str]) -> RequestError:
-    allowed = _literals(inspect.type_info(ChatRequest), _steps(param))
+def _enum(param: str, fields: Any, found: re.Match[str], kind: Any) -> RequestError:
+    allowed = _literals(inspect.type_info(kind), _steps(param))
     message = f"Invalid value: {excerpt(found['value'])}."
     if allowed:
         message += f" Supported values of '{param}' are: {', '.join(repr(value) for value in allowed)}."
-    is_part = param.endswith("].type")
-    return RequestError(message, param=param, code="unsupported_value" if is_part else "invalid_value")
+    known_elsewhere = param.endswith("].type") or found["value"].strip("'") in OTHER_ROLES
+    return RequestError(
+        message, param=param, code="unsupported_value" if known_elsewhere else "invalid_value"
+    )
 
 
 KINDS: list[tuple[re.Pattern[str], Explain]] = [
@@ -98,7 +115,7 @@ KINDS: list[tuple[re.Pattern[str], Explain]] = [
     (re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL), _unknown),
     (re.compile(r"Expected `(?P<expected>.*)`, got `(?P<got>.*)`"), _type),
     (re.compile(r"Expected `(?P<type>int|float)` (?P<op>[<>]=?) (?P<bound>\S+)"), _range),
-    (re.compile(r"Expected `(?P<type>array|str)` of length (?P<op>[<>]=?) (?P<bound>\d+)"), _length),
+    (re.compile(r"Expected `(?P<type>array|str)` of length (?P<op>[<>]=? |)(?P<bound>\d+)"), _length),
     (re.compile(r"Invalid (?:enum )?value (?P<value>.*)", re.DOTALL), _enum),
 ]
 

@@ -1,7 +1,7 @@
-"""OpenAI's request fields that are not in `ChatRequest`, with the values that change nothing here.
+"""Request fields that are known and not in our types, with the values that change nothing here.
 
 A client that sends such a value gets the answer it asked for; any other value is refused by name,
-because an answer that silently lacks what was asked for is a wrong answer.
+because an answer that silently lacks what was asked for is a wrong answer. `docs/api.md` lists them.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,9 @@ class OtherField:
 
 ANY = OtherField(dict[str, msgspec.Raw])
 TEXT = OtherField(str)
-OTHER_FIELDS = {
+REFUSED = OtherField(Any, (), "unsupported_parameter")
+
+OPENAI = {
     # who asks, what it costs, where it is kept
     "metadata": OtherField(dict[str, str]),
     "prediction": ANY,
@@ -45,17 +47,33 @@ OTHER_FIELDS = {
     "functions": OtherField(list[Any], ([],), "unsupported_parameter"),
     "tool_choice": OtherField(Any, ("none", "auto")),
     "tools": OtherField(list[Any], ([],), "unsupported_parameter"),
-    # what this server does one way only
-    "frequency_penalty": OtherField(float, (0.0,)),
-    "logit_bias": OtherField(dict[str, float], ({},), "unsupported_parameter"),
-    "logprobs": OtherField(bool, (False,), "unsupported_parameter"),
-    "modalities": OtherField(list[str], (["text"],)),
-    "n": OtherField(int, (1,)),
-    "presence_penalty": OtherField(float, (0.0,)),
-    "response_format": OtherField(dict[str, Any], ({"type": "text"},)),
-    "top_logprobs": OtherField(int, (0,), "unsupported_parameter"),
     # what it does not do
-    "audio": OtherField(Any, (), "unsupported_parameter"),
-    "moderation": OtherField(Any, (), "unsupported_parameter"),
-    "web_search_options": OtherField(Any, (), "unsupported_parameter"),
+    "audio": REFUSED,
+    "modalities": OtherField(list[str], (["text"],)),
+    "moderation": REFUSED,
+    "web_search_options": REFUSED,
 }
+ECOSYSTEM = {
+    "add_generation_prompt": OtherField(bool, (True,)),
+    "add_special_tokens": OtherField(bool, (False,)),
+    "best_of": OtherField(int, (1,)),
+    "cache_prompt": OtherField(bool),
+    "cache_salt": TEXT,
+    "chat_template_kwargs": OtherField(dict[str, Any], ({},)),
+    "continue_final_message": OtherField(bool, (False,)),
+    "include_stop_str_in_output": OtherField(bool, (False,)),
+    "length_penalty": OtherField(float, (1.0,)),
+    "priority": OtherField(int, (0,)),
+    "request_id": TEXT,
+    "return_token_ids": OtherField(bool, (False,)),
+    "skip_special_tokens": OtherField(bool, (True,)),
+    "spaces_between_special_tokens": OtherField(bool),
+    "typical_p": OtherField(float, (1.0,)),
+    "use_beam_search": OtherField(bool, (False,)),
+}
+CHAT_FIELDS = OPENAI | ECOSYSTEM | {"echo": OtherField(bool, (False,))}
+COMPLETION_FIELDS = (
+    {name: OPENAI[name] for name in ("user", "metadata", "store", "service_tier", "prompt_cache_key")}
+    | ECOSYSTEM
+    | {"suffix": REFUSED, "add_special_tokens": OtherField(bool, (True,))}
+)

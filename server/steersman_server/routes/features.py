@@ -7,16 +7,16 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from steersman.types import Feature, FeaturePage
-from steersman_server.errors import ERROR_RESPONSES, RequestError
-from steersman_server.served import ServedModel
+from steersman_server.errors import RequestError, error_responses
+from steersman_server.running import Running
 
 PARAMETERS = ("query", "limit", "after")
 
 
-@get("/v1/features", sync_to_thread=True, tags=["features"], responses=ERROR_RESPONSES)
+@get("/v1/features", sync_to_thread=True, tags=["features"], responses=error_responses())
 def list_features(
     request: Request[Any, Any, Any],
-    served: NamedDependency[ServedModel],
+    running: NamedDependency[Running],
     words: Annotated[
         str | None, QueryParameter(name="query", description="Words to search for; the best match is first.")
     ] = None,
@@ -30,7 +30,7 @@ def list_features(
         if name not in PARAMETERS:
             message = f"Unknown parameter: '{name[:100]}'. There are: {', '.join(PARAMETERS)}."
             raise RequestError(message, param=name[:100], code="unknown_parameter")
-    catalog = served.catalog
+    catalog = running.served.catalog
     try:
         if words is None:
             features, has_more = catalog.list(limit=limit, after=after)
@@ -47,7 +47,7 @@ def list_features(
     )
 
 
-@get("/v1/features/{index:int}", sync_to_thread=True, tags=["features"], responses=ERROR_RESPONSES)
-def get_feature(index: FromPath[int], served: NamedDependency[ServedModel]) -> Feature:
+@get("/v1/features/{index:int}", sync_to_thread=True, tags=["features"], responses=error_responses())
+def get_feature(index: FromPath[int], running: NamedDependency[Running]) -> Feature:
     """One feature, with examples of where it fires."""
-    return served.catalog.feature(index)
+    return running.served.catalog.feature(index)

@@ -1,0 +1,137 @@
+"""One answer as it is written: tokens from the engine in, pieces of text out."""
+
+from bisect import bisect_left
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from transformers import PreTrainedTokenizerBase
+
+from steersman.types import FinishReason
+from steersman_engine.edits import EditReport
+from steersman_engine.engine import (
+    Abort,
+    Engine,
+    Finish,
+    GenerateRequest,
+    TokenEvent,
+    TokenFeatures,
+    TokenLogprobs,
+)
+from steersman_server.answers.detokenizer import Detokenizer
+from steersman_server.answers.stop_strings import StopStrings
+
+FINISH: dict[Finish, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "deadline": "length",
+    "abort": "content_filter",
+}
+
+
+@dataclass(slots=True)
+class Piece:
+    """A part of an answer."""
+
+    text: str = ""
+    logprobs: list[TokenLogprobs] = field(default_factory=list)
+    """Of the tokens that make it, if asked for; those of a text that is held back come with it."""
+    features: list[TokenFeatures] = field(default_factory=list)
+    """Of tokens whose features are known by now, if asked for."""
+
+    def __bool__(self) -> bool:
+        """Whether it holds anything."""
+        return bool(self.text or self.logprobs or self.features)
+
+
+class Answer:
+    """One answer. Read `pieces` to its end before anything else."""
+
+    def __init__(
+        self,
+        request: GenerateRequest,
+        stops: tuple[str, ...],
+        engine: Engine,
+        tokenizer: PreTrainedTokenizerBase,
+    ) -> None:
+        self.request = request
+        self._engine = engine
+        self._detokenizer = Detokenizer(tokenizer)
+        self._stops = StopStrings(stops)
+        self._all_ids: list[int] = []
+        self._ends: list[int] = []  # length of the text after each token
+        self._logprobs: list[TokenLogprobs] = []
+        self._num_logprobs = 0  # of those, handed out
+        self._num_chars = 0
+        self.reports: list[EditReport] = [EditReport() for _ in request.edits]
+        self.finish_reason: FinishReason | None = None
+        """None until the answer is complete."""
+        self.abort: Abort | None = None
+
+    async def pieces(self) -> AsyncGenerator[Piece, None]:
+        """A piece for each token, empty when the token completes nothing. Closing it cancels.
+
+        Raises:
+            EngineError: The engine failed.
+        """
+        piece = Piece()
+        async with aclosing(self._engine.generate(self.request)) as events:
+            async for event in events:
+                piece = self._take(event)
+                if self.finish_reason is not None:
+                    break
+                yield piece
+        assert self.finish_reason is not None
+        yield piece
+
+    @property
+    def num_tokens(self) -> int:
+        """Those computed so far, the ones of a stop string included."""
+        return len(self._all_ids)
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The tokens that make the text; those after a stop string's beginning do not."""
+        return tuple(self._all_ids[: self._num_kept])
+
+    @property
+    def _num_kept(self) -> int:
+        if not self._stops.found:
+            return len(self._all_ids)
+        return bisect_left(self._ends, self._num_chars) + 1 if self._num_chars else 0
+
+    def _take(self, event: TokenEvent) -> Piece:
+        """What one event adds; sets `finish_reason` when it is the last."""
+        self.reports = event.reports
+        if event.token_id is not None:
+            piece = self._detokenizer.push(event.token_id)
+            self._all_ids.append(event.token_id)
+            self._ends.append((self._ends[-1] if self._ends else 0) + len(piece))
+            if event.logprobs is not None:
+                self._logprobs.append(event.logprobs)
+            text = self._stops.push(piece)
+        else:
+            assert event.finish is not None
+            self.abort = event.abort
+            text = self._stops.push(self._detokenizer.flush())
+            self.finish_reason = FINISH[event.finish]
+            if not self._stops.found:
+                text += self._stops.flush()
+        if self._stops.found:
+            self.finish_reason = "stop"
+        self._num_chars += len(text)
+        start = len(self.request.prompt)
+        known = event.features
+        return Piece(text, self._ready(text), [known] if known and known.position >= start else [])
+
+    def _ready(self, text: str) -> list[TokenLogprobs]:
+        """The log probabilities of the tokens that have been given out with `text`."""
+        if not self._logprobs or not (text or self.finish_reason):
+            return []
+        stop = self._num_kept
+        if self.finish_reason is None:
+            while stop and self._ends[stop - 1] > self._num_chars:
+                stop -= 1
+        ready = self._logprobs[self._num_logprobs : stop]
+        self._num_logprobs = max(stop, self._num_logprobs)
+        return ready

@@ -1,0 +1,97 @@
+"""A streamed answer as server-sent events: OpenAI's order, framing and bytes."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Protocol
+
+import msgspec
+
+from steersman.types import (
+    ChatCompletionChunk,
+    ChoiceActivations,
+    ChoiceAttribution,
+    Completion,
+    ErrorEnvelope,
+    SteeringReceipt,
+    StreamOptions,
+    Usage,
+)
+from steersman_server.answers.answer import Piece
+from steersman_server.answers.work import Work
+from steersman_server.errors import describe, log_if_unexpected
+
+DONE = b"data: [DONE]\n\n"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Chunks(Protocol):
+    """Makes the events of one stream, of a chat's or a completion's type."""
+
+    def begin(self, index: int) -> ChatCompletionChunk | Completion | None:
+        """What opens a choice."""
+        ...
+
+    def piece(
+        self, index: int, piece: Piece, usage: Usage | None, activations: list[ChoiceActivations] | None
+    ) -> ChatCompletionChunk | Completion:
+        """A part of a choice."""
+        ...
+
+    def finish(self, index: int, reason: str, usage: Usage | None) -> ChatCompletionChunk | Completion:
+        """The end of a choice."""
+        ...
+
+    def results(
+        self, steering: SteeringReceipt | None, attribution: list[ChoiceAttribution] | None
+    ) -> ChatCompletionChunk | Completion:
+        """What was learnt beside the answers."""
+        ...
+
+    def usage(self, usage: Usage) -> ChatCompletionChunk | Completion:
+        """Token counts."""
+        ...
+
+
+async def events_of(
+    work: Work, chunks: Chunks, options: StreamOptions, *, request_id: str
+) -> AsyncGenerator[bytes, None]:
+    """Openings, text and ends, then steering, attribution, usage, `[DONE]`. Closing it cancels all.
+
+    Raises:
+        Exception: Whatever went wrong before the first event; what goes wrong later is an event.
+    """
+    begun: set[int] = set()
+
+    def so_far() -> Usage | None:
+        return work.usage() if options.continuous_usage_stats else None
+
+    try:
+        async with aclosing(work.pieces()) as parts:
+            async for index, piece in parts:
+                if index not in begun:
+                    begun.add(index)
+                    opening = chunks.begin(index)
+                    if opening is not None:
+                        yield _frame(opening)
+                active = await work.activations([(index, piece)])
+                if piece.text or piece.logprobs or active:
+                    yield _frame(chunks.piece(index, piece, so_far(), active))
+                reason = work.answers[index].finish_reason
+                if reason is not None:
+                    yield _frame(chunks.finish(index, reason, so_far()))
+        steering, attribution = work.steering(), await work.attribution()
+        if steering is not None or attribution is not None:
+            yield _frame(chunks.results(steering, attribution))
+        if options.include_usage:
+            yield _frame(chunks.usage(work.usage()))
+    except Exception as error:
+        if not begun:
+            raise
+        log_if_unexpected(error, request_id)
+        yield _frame(ErrorEnvelope(describe(error)[1]))
+    yield DONE
+
+
+def _frame(event: ChatCompletionChunk | Completion | ErrorEnvelope) -> bytes:
+    return b"data: " + _encode(event) + b"\n\n"
