@@ -14,9 +14,10 @@ from steersman_engine.host import HostModel
 from steersman_engine.prompt import Kind, Prompt
 from steersman_engine.sae import SAE
 from steersman_engine.sinks import is_sink
-from steersman_training.harvest import Document, residuals
+from steersman_training.documents import Document
 from steersman_training.labelling.corpus import Corpus
 from steersman_training.labelling.stage import packed_arrays
+from steersman_training.residuals import residuals
 
 PART_DOCUMENTS = 64
 

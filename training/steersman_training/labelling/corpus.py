@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from steersman_engine.prompt import Kind
-from steersman_training.harvest import Document
+from steersman_training.documents import Document
 from steersman_training.labelling.stage import Stage, packed_arrays
 
 SPLITS = ("explain", "dev", "test")
@@ -103,6 +103,18 @@ class Corpus:
         columns = stage.arrays(0)
         ids = msgspec.json.decode(columns.pop("documents").tobytes(), type=list[str])
         return cls(ids, **columns)
+
+    def head(self, tokens: int) -> "Corpus":
+        """Its first documents, until there are `tokens` tokens."""
+        count = min(len(self.documents), int(np.searchsorted(self.starts, tokens)))
+        end = self.starts[count]
+        return Corpus(
+            self.documents[:count],
+            self.starts[: count + 1],
+            self.token[:end],
+            self.role[:end],
+            self.kind[:end],
+        )
 
     @cached_property
     def split(self) -> np.ndarray:

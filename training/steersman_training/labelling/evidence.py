@@ -1,5 +1,6 @@
 """What explainers get to see of a feature: all of it from explain documents."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,8 @@ from steersman_engine.prompt import ROLES
 from steersman_training.labelling.activations import Activations, Block
 from steersman_training.labelling.corpus import SPLITS
 from steersman_training.labelling.lens import Lens
-from steersman_training.labelling.measure import NUM_STRATA, Background, Measured, measure, strata_of
-from steersman_training.labelling.protocols import Excerpt, FeatureEvidence
+from steersman_training.labelling.measure import NUM_STRATA, Background, Measured, strata_of
+from steersman_training.labelling.protocols import Excerpt, FeatureEvidence, Weighted
 from steersman_training.labelling.token_text import TokenText
 from steersman_training.labelling.word_facts import WordFacts
 
@@ -18,6 +19,8 @@ TOP = 3
 A_STRATUM = 4
 """Excerpts in each stratum, those of the top included, drawn at random."""
 INACTIVE = 4
+TRIED = 50
+"""Candidates looked at for each of these."""
 BEFORE, AFTER = 24, 7
 """Tokens shown before and after the peak."""
 EXPLAIN = SPLITS.index("explain")
@@ -34,24 +37,23 @@ class EvidenceMaker:
     lens: Lens
     seed: int
 
-    def make(self, block: Block) -> list[tuple[Measured, FeatureEvidence]]:
-        """The features of a block."""
+    def make(self, block: Block, measured: Sequence[Measured]) -> list[FeatureEvidence]:
+        """The features of a block, of which `measured` was counted."""
         promoted = self.lens.promoted(block.features)
         return [
-            self._one(feature, *block.of(feature), promoted[feature - block.first])
-            for feature in block.features
+            self._one(facts, *block.of(facts.feature), lens)
+            for facts, lens in zip(measured, promoted, strict=True)
         ]
 
     def _one(
-        self, feature: int, where: np.ndarray, value: np.ndarray, lens
-    ) -> tuple[Measured, FeatureEvidence]:
-        corpus = self.activations.corpus
-        facts = measure(feature, where, value, corpus, self.background, self.activations.num_tokens)
+        self, facts: Measured, where: np.ndarray, value: np.ndarray, lens: tuple[tuple[Weighted, ...], ...]
+    ) -> FeatureEvidence:
+        corpus, feature = self.activations.corpus, facts.feature
         there = corpus.split_of_token[where] == EXPLAIN
         shown, shown_value = where[there], value[there]
         random = np.random.default_rng([self.seed, feature])
         sampled, weight = self.word_facts.sample(where, value, (self.seed, feature, 1))
-        evidence = FeatureEvidence(
+        return FeatureEvidence(
             feature=feature,
             h_max=facts.h_max,
             density=facts.density,
@@ -69,7 +71,6 @@ class EvidenceMaker:
             early_share=facts.early_share,
             num_documents=len(np.unique(corpus.document_of[shown])),
         )
-        return facts, evidence
 
     def _examples(
         self, where: np.ndarray, value: np.ndarray, h_max: float, random: np.random.Generator
@@ -96,10 +97,10 @@ class EvidenceMaker:
                     room[key[1]] -= 1
                     limit -= 1
 
-        take(highest[:200], TOP)
+        take(highest[:TRIED], TOP)
         for stratum in range(NUM_STRATA):
             of_stratum = shuffled[strata[shuffled] == stratum]
-            take(of_stratum[:200], max(0, int(room[stratum])))
+            take(of_stratum[:TRIED], max(0, int(room[stratum])))
         chosen.sort(key=lambda one: (-value[one[0]], one[0]))
         return tuple(self._excerpt(where, value, index, stratum) for index, stratum in chosen)
 
@@ -135,7 +136,7 @@ class EvidenceMaker:
             return ()
         tokens, counts = np.unique(corpus.token[where], return_counts=True)
         common = tokens[np.argsort(-counts, kind="stable")[:5]]
-        tried = random.permutation(candidates)[:400]
+        tried = random.permutation(candidates)[:TRIED]
         alike = [t for t in tried.tolist() if np.isin(corpus.token[slice(*corpus.tiles[t])], common).any()]
         chosen = list(dict.fromkeys([*alike[: INACTIVE // 2], *tried.tolist()]))[:INACTIVE]
         return tuple(

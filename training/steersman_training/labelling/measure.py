@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec import Struct
 
+from steersman_catalog.rows import QUANTILES
 from steersman_engine.prompt import ROLES, Kind
 from steersman_training.labelling.activations import Activations
 from steersman_training.labelling.corpus import Corpus
 
-STRATA_EDGES = (0.1, 0.3, 0.6, 0.9)
-"""Upper ends of the strata of activation / h_max; the last ends at 1."""
-NUM_STRATA = len(STRATA_EDGES) + 1
-QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+NUM_STRATA = 5
+"""Fifths of the range from 0 to h_max."""
 BINS = 20
 """Of the histogram, of equal width from 0 to h_max."""
 POSITION_BINS = 10
@@ -47,8 +46,8 @@ class Measured(Struct, frozen=True, kw_only=True):
 
 
 def strata_of(value: np.ndarray, h_max: float) -> np.ndarray:
-    """Bin of each activation: 0 lowest to 4 highest."""
-    return np.searchsorted(np.array(STRATA_EDGES) * h_max, value, side="left").astype(np.uint8)
+    """The fifth of 0 to h_max that holds each activation: 0 lowest to 4 highest."""
+    return np.minimum(value.astype(float) * NUM_STRATA / h_max, NUM_STRATA - 1).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)

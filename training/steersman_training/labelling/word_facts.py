@@ -15,8 +15,10 @@ from steersman_training.labelling.words import Words, words_of
 
 CONTEXT = 16
 """Tokens before a firing that are its context."""
-MOST_FIRINGS = 2000
+MOST_FIRINGS = 1000
 """So many firings of a feature are looked at, drawn at random."""
+MOST_CONTEXTS = 300
+"""Of them, so many contexts."""
 KEPT = 20
 LEAST_Z = 1.96
 WORD_DOCUMENTS = 2
@@ -56,6 +58,10 @@ class WordFacts:
         return np.bincount(self.words.of_token[self.explain], minlength=len(self.words.text)).astype(float)
 
     @cached_property
+    def _total(self) -> float:
+        return float(self.background.sum())
+
+    @cached_property
     def previous(self) -> np.ndarray:
         """The word before each token's own, or -1 at the start of a document `[tokens]`."""
         of_token, starts = self.words.of_token, self.corpus.starts
@@ -79,6 +85,7 @@ class WordFacts:
 
     def context(self, where: np.ndarray, weight: np.ndarray) -> tuple[Weighted, ...]:
         """Words among the CONTEXT tokens before, the firing's own word left out."""
+        where, weight = where[:MOST_CONTEXTS], weight[:MOST_CONTEXTS]
         at = (where[:, None] - np.arange(1, CONTEXT + 1)).ravel()
         of = np.repeat(np.arange(len(where)), CONTEXT)
         there = at >= self.corpus.starts[self.corpus.document_of[where[of]]]
@@ -100,7 +107,7 @@ class WordFacts:
         there = self.explain[where]
         where, value = where[there], value[there]
         if len(where) > MOST_FIRINGS:
-            chosen = np.sort(np.random.default_rng(seed).choice(len(where), MOST_FIRINGS, replace=False))
+            chosen = np.random.default_rng(seed).permutation(len(where))[:MOST_FIRINGS]
             where, value = where[chosen], value[chosen]
         weight = np.square(value, dtype=float)
         return where, weight / weight.mean() if len(weight) else weight
@@ -110,16 +117,16 @@ class WordFacts:
     ) -> tuple[Weighted, ...]:
         if not len(word):
             return ()
-        count = np.bincount(word, weight, minlength=len(self.words.text))
-        z = z_scores(count, self.background)
-        pairs = np.unique(word * np.int64(len(self.corpus.documents)) + document)
+        present, of = np.unique(word, return_inverse=True)
+        count = np.bincount(of, weight)
+        z = z_scores(count, self.background[present], total=self._total)
+        pairs = np.unique(of * np.int64(len(self.corpus.documents)) + document)
         spread = np.bincount(pairs // len(self.corpus.documents), minlength=len(z))
-        z[(spread < min(WORD_DOCUMENTS, spread.max())) | (spread == 0)] = -np.inf
-        best = np.argpartition(-z, min(KEPT, len(z) - 1))[:KEPT]
-        best = best[np.lexsort((best, -z[best]))]
-        total = count.sum()
+        z[spread < min(WORD_DOCUMENTS, spread.max())] = -np.inf
+        best = np.argsort(-z, kind="stable")[:KEPT]
+        mass = count.sum()
         return tuple(
-            Weighted(self.words.text[index], float(z[index]), float(count[index] / total))
+            Weighted(self.words.text[present[index]], float(z[index]), float(count[index] / mass))
             for index in best.tolist()
             if z[index] >= LEAST_Z
         )

@@ -1,0 +1,212 @@
+"""What a feature does, by doing it: raised, ablated, and how far it can be turned before text breaks.
+
+Blocks up to the layer run once for a text; only those above run again for each feature and strength.
+Edits are the server's: `x̃ = x + (h̃ − h) W_dec`, sinks left alone.
+
+Shapes: `features` some features, `vocab` tokens, `pos` positions, `d_model` the residual stream.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from msgspec import Struct
+from torch import Tensor
+
+from steersman_engine.host import HostModel
+from steersman_engine.sae import SAE
+from steersman_engine.sinks import is_sink
+from steersman_training.labelling.lens import Lens
+from steersman_training.labelling.protocols import Effects, Weighted
+from steersman_training.labelling.token_text import TokenText
+
+NEUTRAL = "From my experience,"
+"""What is continued; the prompt of Arad et al. 2025, arXiv:2505.20063."""
+LENS_TOKENS = 20
+CONFIDENCE_TOKENS = 20
+STRENGTHS = (0.5, 1.0, 2.0)
+"""Of h_max, at which ordinary text is read under steering."""
+COHERENT_NATS = 1.0
+"""Text is coherent while its loss rises by less, a token."""
+PLAIN = (
+    "There are a few things to keep in mind here. First, take your time and read it carefully. Then write"
+    " down what you know."
+)
+"""Ordinary text to read under steering."""
+MATCHED_KL = 0.5
+"""Nats that raising is matched to (Gur-Arieh et al. 2025, arXiv:2501.08319)."""
+RAISED = (0.25, 0.5, 1.0, 2.0)
+EFFECT_TOKENS = 10
+ROWS = 64
+"""Rows in one pass."""
+
+
+class Output(Struct, frozen=True, kw_only=True):
+    """What one feature does to ordinary text."""
+
+    feature: int
+    output_score: float
+    """(1 − min rank / vocab) · max probability of the lens's tokens, set to h_max at the last position."""
+    delta_confidence: float
+    """By how much the mean log-probability of the 20 likeliest tokens rises then, in nats."""
+    loss_rise: tuple[float, ...]
+    """Nats a token that reading PLAIN costs more under each of STRENGTHS."""
+    coherent_strength: float
+    """Largest strength that costs less than COHERENT_NATS; 2 at most, between two by interpolation."""
+
+
+class Causal:
+    """Runs the blocks above the layer on edited residual streams."""
+
+    def __init__(self, host: HostModel, sae: SAE, tokenizer, sink_norm: float, text: TokenText) -> None:
+        self._host, self._sae, self._sink_norm, self._text = host, sae, sink_norm, text
+        self._first = int(tokenizer.bos_token_id if tokenizer.bos_token_id is not None else 0)
+        self._lens: Lens | None = None
+        self._neutral = self._residual(tokenizer(NEUTRAL, add_special_tokens=False)["input_ids"])
+        self._plain_ids = torch.tensor(tokenizer(PLAIN, add_special_tokens=False)["input_ids"])
+        self._plain = self._residual(self._plain_ids.tolist())
+
+    @torch.no_grad()
+    def outputs(self, features: range, h_max: np.ndarray) -> list[Output]:
+        """The live ones among `features`; `h_max` `[d_sae]`."""
+        live = [feature for feature in features if h_max[feature] > 0]
+        if not live:
+            return []
+        self._lens = self._lens or Lens(self._host, self._sae, self._text)
+        lens = self._lens.logits(features)
+        before = self._last_log_probs(self._neutral).squeeze(0)
+        base = self._loss(self._plain)[0]
+        made = []
+        for begin in range(0, len(live), ROWS):
+            some = live[begin : begin + ROWS]
+            top = lens[[feature - features.start for feature in some]].topk(LENS_TOKENS).indices
+            strength = torch.tensor([h_max[f] for f in some], dtype=torch.float32)
+            steered = self._last_log_probs(self._set(self._neutral, some, strength, last=True))
+            rises = torch.stack(
+                [
+                    self._loss(self._set(self._plain, some, strength * s, last=False)) - base
+                    for s in STRENGTHS
+                ],
+                dim=1,
+            )
+            rank = (steered[:, None, :] > steered.gather(1, top)[:, :, None]).sum(dim=-1)
+            best = steered.gather(1, top).max(dim=1).values.exp()
+            score = (1 - rank.min(dim=1).values / steered.shape[1]) * best
+            sure = (
+                steered.topk(CONFIDENCE_TOKENS).values.mean(dim=1)
+                - before.topk(CONFIDENCE_TOKENS).values.mean()
+            )
+            for row, feature in enumerate(some):
+                rise = tuple(rises[row].tolist())
+                made.append(
+                    Output(
+                        feature=feature,
+                        output_score=float(score[row]),
+                        delta_confidence=float(sure[row]),
+                        loss_rise=rise,
+                        coherent_strength=coherent_strength(rise),
+                    )
+                )
+        return made
+
+    @torch.no_grad()
+    def effects(
+        self, feature: int, h_max: float, contexts: Sequence[Sequence[int]], others: "Tensor"
+    ) -> Effects | None:
+        """At matched KL: raise where it is silent, ablate where it fires.
+
+        `contexts`: token ids that end where the feature fires. `others`: `silent(...)`. None if it does
+        not fire at the end of any of the contexts, cut as they are.
+        """
+        lost, kl_ablate = self._ablated(feature, contexts)
+        raised, kl_raise = self._raised(feature, h_max, others)
+        if lost is None:
+            return None
+        return Effects(
+            raised=self._named(raised, largest=True),
+            lowered=self._named(raised, largest=False),
+            lost=self._named(lost, largest=False),
+            gained=self._named(lost, largest=True),
+            kl_raise=kl_raise,
+            kl_ablate=kl_ablate,
+        )
+
+    def silent(self, texts: Sequence[Sequence[int]]) -> Tensor:
+        """Residual streams of texts of one length, `[texts, pos, d_model]`."""
+        return torch.cat([self._residual(list(text)) for text in texts])
+
+    def _ablated(self, feature: int, contexts: Sequence[Sequence[int]]) -> tuple[Tensor | None, float]:
+        changes, kls = [], []
+        for context in contexts:
+            resid = self._residual(list(context))
+            h = self._sae.encode(resid[0, -1].float())[feature]
+            if h <= 0 or bool(is_sink(resid[0, -1:], self._sink_norm)[0]):
+                continue
+            plain = self._last_log_probs(resid)[0]
+            without = self._last_log_probs(self._set(resid, [feature], torch.zeros(1), last=True))[0]
+            changes.append(without - plain)
+            kls.append(float((without.exp() * (without - plain)).sum()))
+        return (torch.stack(changes).mean(dim=0), float(np.mean(kls))) if changes else (None, 0.0)
+
+    def _raised(self, feature: int, h_max: float, others: Tensor) -> tuple[Tensor, float]:
+        plain = self._last_log_probs(others)
+        best: tuple[float, Tensor] | None = None
+        for strength in RAISED:
+            target = torch.full((len(others),), h_max * strength)
+            steered = self._last_log_probs(self._set(others, [feature] * len(others), target, last=True))
+            kl = float((steered.exp() * (steered - plain)).sum(dim=-1).mean())
+            if best is None or abs(kl - MATCHED_KL) < abs(best[0] - MATCHED_KL):
+                best = kl, (steered - plain).mean(dim=0)
+            if kl > MATCHED_KL:
+                break
+        assert best is not None
+        return best[1], best[0]
+
+    def _named(self, change: Tensor, *, largest: bool) -> tuple[Weighted, ...]:
+        top = change.topk(EFFECT_TOKENS, largest=largest)
+        return tuple(
+            Weighted(self._text[token], value)
+            for token, value in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        )
+
+    def _residual(self, ids: list[int]) -> Tensor:
+        """`[1, pos, d_model]`, headed by the token that every text begins with."""
+        return self._host.residual(torch.tensor([[self._first, *ids]], device=self._host.device))
+
+    def _set(self, resid: Tensor, features: list[int], target: Tensor, *, last: bool) -> Tensor:
+        """Each row's feature set to `target` `[features]`, at the last position or at all but sinks."""
+        rows = resid.expand(len(features), -1, -1).clone()
+        W_dec = self._sae.W_dec[features].float()
+        x = rows[:, -1:].float() if last else rows.float()
+        enc, bias = self._sae.W_enc[:, features].T.float(), self._sae.b_enc[features]
+        pre = torch.einsum("fpd,fd->fp", x, enc) + bias[:, None]
+        h = torch.where(pre > self._sae.threshold[features][:, None], pre, 0)
+        change = target.to(h.device)[:, None] - h
+        change = torch.where(is_sink(x, self._sink_norm), 0, change)
+        edited = (x + change[..., None] * W_dec[:, None, :]).to(rows.dtype)
+        if last:
+            rows[:, -1:] = edited
+            return rows
+        return edited
+
+    def _last_log_probs(self, resid: Tensor) -> Tensor:
+        """`[rows, vocab]` of the next token after each row, in float32."""
+        return self._host.unembed(self._host.finish(resid)[:, -1]).float().log_softmax(dim=-1)
+
+    def _loss(self, resid: Tensor) -> Tensor:
+        """Mean nats a token of the second half of PLAIN `[rows]`; the first half is context."""
+        half = len(self._plain_ids) // 2
+        final = self._host.finish(resid)[:, half:-1]
+        log_probs = self._host.unembed(final).float().log_softmax(dim=-1)
+        wanted = self._plain_ids[half:].to(log_probs.device).expand(len(log_probs), -1)
+        return -log_probs.gather(-1, wanted[..., None]).squeeze(-1).mean(dim=-1)
+
+
+def coherent_strength(rises: Sequence[float]) -> float:
+    """Where the loss has risen by COHERENT_NATS, between the strengths that were tried; from 0 at 0."""
+    low, before = 0.0, 0.0
+    for strength, rise in zip(STRENGTHS, rises, strict=True):
+        if rise >= COHERENT_NATS:
+            return low + (strength - low) * (COHERENT_NATS - before) / (rise - before)
+        low, before = strength, rise
+    return STRENGTHS[-1]
