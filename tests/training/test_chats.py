@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from steersman_training.chats import Chat, read_chats, whole_records
+from steersman_training.chats import Chat, read_chats
+from steersman_training.sources.lines import whole_records
 
 HELLO = {"role": "user", "content": "Hello"}
 
@@ -56,15 +57,15 @@ def test_repeated_conversations_are_left_out(tmp_path: Path) -> None:
 
 
 def test_a_record_that_is_no_chat_is_named(tmp_path: Path) -> None:
-    source = write_lines(tmp_path / "chats.jsonl", {"messages": [HELLO]}, {"text": "Hello"})
-    with pytest.raises(ValueError, match=r"Record 1 of .* has neither"):
+    source = write_lines(tmp_path / "chats.jsonl", {"messages": [HELLO]}, {"words": "Hello"})
+    with pytest.raises(ValueError, match=r"Record 1 of .* has neither turns"):
         read_chats(source, tmp_path)
 
 
 def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
     path = tmp_path / "chats.jsonl"
     path.write_text(json.dumps({"messages": [HELLO]}) + '\n{"messages"')
-    with pytest.raises(ValueError, match="Line 2 of"):
+    with pytest.raises(ValueError, match=r"Record 1 of .* is no JSON"):
         read_chats(str(path), tmp_path)
 
 

@@ -9,14 +9,12 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from steersman_engine.host import HostModel
 from steersman_engine.prompt import render
-from steersman_training import harvest as module
+from steersman_training import harvest_job as job_module
 from steersman_training.chats import Chat
 from steersman_training.harvest import HarvestConfig, documents, harvest
 from steersman_training.shards import Manifest
 
-CONFIG = HarvestConfig(
-    source="made up", tokens=4000, max_length=64, batch_tokens=512, buffer_tokens=1500, shard_tokens=600
-)
+CONFIG = HarvestConfig(source="made up", tokens=4000, max_length=64, batch_tokens=512, shard_tokens=600)
 
 
 def read(folder: Path) -> dict[str, Tensor]:
@@ -29,12 +27,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So small groups that a small harvest has several flushes."""
-    monkeypatch.setattr(module, "GROUP_DOCUMENTS", 8)
-
-
-@pytest.fixture
 def with_sinks(tiny_model: LlamaForCausalLM) -> HostModel:
     """A host in which `<|im_start|>` is a sink: a residual hundreds of times as long as others."""
     host = HostModel(tiny_model, 1, name="tiny")
@@ -42,7 +34,6 @@ def with_sinks(tiny_model: LlamaForCausalLM) -> HostModel:
     return host
 
 
-@pytest.mark.usefixtures("few")
 def test_a_harvest_that_was_killed_and_resumed_equals_one_that_was_not(
     tiny_host: HostModel,
     tiny_tokenizer: PreTrainedTokenizerFast,
@@ -56,7 +47,7 @@ def test_a_harvest_that_was_killed_and_resumed_equals_one_that_was_not(
     def dies(*args, **kwargs):
         nonlocal calls
         calls += 1
-        if calls > 8:
+        if calls > 12:
             raise KeyboardInterrupt
         return residual(*args, **kwargs)
 
@@ -128,7 +119,13 @@ def test_another_harvest_is_not_mixed_in(
 
 
 def test_a_disk_that_is_too_small_is_found_before_the_work(
-    tiny_host: HostModel, tiny_tokenizer: PreTrainedTokenizerFast, chats: list[Chat], tmp_path: Path
+    tiny_host: HostModel,
+    tiny_tokenizer: PreTrainedTokenizerFast,
+    chats: list[Chat],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(ValueError, match="the harvest needs"):
-        harvest(tiny_host, tiny_tokenizer, chats, replace(CONFIG, tokens=10**13), tmp_path)
+    monkeypatch.setattr(job_module, "free_bytes", lambda folder: 100_000)
+    with pytest.raises(ValueError, match=r"has 0\.1 MB free; the harvest needs 0\.3 MB"):
+        harvest(tiny_host, tiny_tokenizer, chats, CONFIG, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,6 +1,6 @@
 """Make a catalogue: one pass over the labelling documents, then counting."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +44,7 @@ def build_catalog(
     host: HostModel,
     tokenizer,
     sae: SAE,
-    chats: list[Chat],
+    chats: Sequence[Chat],
     config: CatalogConfig,
     out: Path,
     *,

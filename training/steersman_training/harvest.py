@@ -1,209 +1,193 @@
-"""Harvest: run chats through the model up to the layer, shuffle what it computes, write it to disk.
+"""Harvest: run chats through the model up to a layer, shuffle what it computes, write it to disk.
 
-One conversation a row, the chat template applied once, long conversations cut (never joined),
-attention sinks left out. Tokens of many documents are shuffled together in a buffer before they
-reach disk. The order is fixed by the seed, and the manifest says after every flush how far it got, so
-a harvest that was stopped goes on where it was.
+One conversation a row, the chat template applied once, long conversations cut (never joined), attention
+sinks left out. The order of the documents is fixed by the seed, and every shard is made of the next so
+many of them: a shard is a pure function of its number. So a harvest that was stopped, or lost a shard,
+makes what is missing and ends with the same bytes, and any number of processes may share the work.
 """
 
-import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 
-import msgspec
+import numpy as np
 import torch
-from rich.progress import Progress
 from torch import Tensor
 
 from steersman_engine.host import HostModel
-from steersman_engine.prompt import Prompt, chat_template_sha256, render
-from steersman_engine.sinks import is_sink, sink_norm_of
-from steersman_training.chats import Chat, Split
-from steersman_training.shards import MANIFEST, Manifest, write_shard
+from steersman_engine.sinks import is_sink
+from steersman_training.chats import Chat
+from steersman_training.documents import Document, documents, padded
+from steersman_training.harvest_job import HarvestConfig, Job, merge_parts, part_name, prepare
+from steersman_training.manifest import MANIFEST, Manifest, Shard, shard_name, write_shard
+from steersman_training.plan import Plan
+from steersman_training.residuals import residuals, residuals_at
+from steersman_training.ring import POLL_S, needed
+from steersman_training.token_progress import TokenProgress
+
+__all__ = ["Document", "HarvestConfig", "Workers", "documents", "harvest", "padded", "plan", "residuals"]
 
 GROUP_DOCUMENTS = 64
-CHARACTERS_A_TOKEN = 16  # more than any conversation has on average
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HarvestConfig:
-    """What to harvest; every field shapes what is written."""
-
-    source: str
-    tokens: int
-    """Stop after about so many."""
-    max_length: int = 512
-    """Tokens after which a conversation is cut."""
-    seed: int = 0
-    batch_tokens: int = 4096
-    """Tokens, padding included, in one forward pass."""
-    buffer_tokens: int = 262_144
-    """Tokens shuffled together."""
-    shard_tokens: int = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """A rendered conversation and its place in the order."""
+class Workers:
+    """The processes that share a harvest, and which of them this is."""
 
-    index: int
-    id: str
-    prompt: Prompt
-
-
-def documents(
-    chats: list[Chat], split: Split, tokenizer, *, max_length: int, seed: int, start: int = 0
-) -> Iterator[Document]:
-    """The conversations of a split in an order that `seed` fixes, rendered and cut to `max_length`."""
-    chosen = [chat for chat in chats if chat.split == split]
-    order = torch.randperm(len(chosen), generator=torch.Generator().manual_seed(seed)).tolist()
-    for index in range(start, len(order)):
-        chat = chosen[order[index]]
-        head = _head(chat.messages, max_length * CHARACTERS_A_TOKEN)
-        prompt = render(tokenizer, head, generate=False)
-        cut = Prompt(prompt.token_ids[:max_length], prompt.roles[:max_length], prompt.kinds[:max_length])
-        yield Document(index, chat.id, cut)
+    index: int = 0
+    count: int = 1
+    wait: Callable[[], None] = lambda: None
+    """Returns when all have come to it."""
 
 
-def padded(group: list[Document], *, batch_tokens: int) -> Iterator[tuple[list[Document], Tensor]]:
-    """The documents of `group` in batches of like length: with their token ids `[batch, pos]`.
-
-    Rows are padded on the right, where causal attention does not look. A batch has at most
-    `batch_tokens` tokens, padding included, or one row.
-    """
-    by_length = sorted(group, key=lambda document: len(document.prompt))
-    while by_length:
-        rows = max(1, batch_tokens // len(by_length[-1].prompt))
-        batch, by_length = by_length[-rows:], by_length[:-rows]
-        input_ids = torch.zeros(len(batch), len(batch[-1].prompt), dtype=torch.long)
-        for row, document in enumerate(batch):
-            input_ids[row, : len(document.prompt)] = torch.tensor(document.prompt.token_ids)
-        yield batch, input_ids
-
-
-def residuals(
-    host: HostModel, group: list[Document], *, batch_tokens: int
-) -> Iterator[tuple[Document, Tensor]]:
-    """Each document's residual stream `[pos, d_model]` at the layer."""
-    for batch, input_ids in padded(group, batch_tokens=batch_tokens):
-        resid = host.residual(input_ids.to(host.device))
-        for row, document in enumerate(batch):
-            yield document, resid[row, : len(document.prompt)]
-
-
-def harvest(host: HostModel, tokenizer, chats: list[Chat], config: HarvestConfig, out: Path) -> Manifest:
-    """Write about `config.tokens` tokens of the training split to `out`, or go on doing so.
+def plan(host: HostModel, tokenizer, chats: Sequence[Chat], config: HarvestConfig, out: Path) -> Plan:
+    """What `harvest` would do; nothing is written.
 
     Raises:
-        ValueError: `out` holds another harvest, or the disk or the source is too small.
+        ValueError: `out` holds another harvest, or the source has no chats.
     """
-    manifest = _begin(host, tokenizer, config, out)
-    _check_disk(out, (config.tokens - manifest.tokens) * host.d_model * 2)
-    stream = documents(
-        chats,
-        "train",
-        tokenizer,
-        max_length=config.max_length,
-        seed=config.seed,
-        start=manifest.documents_done,
-    )
-    buffer: list[dict[str, Tensor]] = []
-    with Progress() as progress:
-        task = progress.add_task("Harvest", total=config.tokens, completed=manifest.tokens)
-        while manifest.tokens < config.tokens:
-            group = list(islice(stream, GROUP_DOCUMENTS))
-            for document, resid in residuals(host, group, batch_tokens=config.batch_tokens):
-                if not manifest.sink_norm:
-                    norms = resid.float().norm(dim=-1)
-                    manifest = msgspec.structs.replace(manifest, sink_norm=sink_norm_of(norms))
-                buffer.append(_kept(document, resid, manifest.sink_norm))
-                progress.advance(task, len(buffer[-1]["token"]))
-            manifest = msgspec.structs.replace(manifest, documents_done=manifest.documents_done + len(group))
-            buffered = sum(len(part["token"]) for part in buffer)
-            room = min(config.buffer_tokens, config.tokens - manifest.tokens)
-            if buffer and (buffered >= room or not group):
-                manifest = _flush(buffer, manifest, config, out)
-                buffer = []
-            if not group:
-                print(f"{config.source} holds only {manifest.tokens:,} tokens of training chats.")
-                break
-    return manifest
+    return prepare(host, tokenizer, chats, config, out)[1]
 
 
-def _head(messages: list[dict[str, str]], characters: int) -> list[dict[str, str]]:
-    """The first messages, up to the one in which `characters` are reached: the rest would be cut."""
-    for count, message in enumerate(messages, start=1):
-        characters -= len(message["content"])
-        if characters <= 0:
-            return messages[:count]
-    return messages
-
-
-def _begin(host: HostModel, tokenizer, config: HarvestConfig, out: Path) -> Manifest:
-    fresh = Manifest(
-        model=host.name,
-        fingerprint=host.fingerprint(),
-        chat_template_sha256=chat_template_sha256(tokenizer),
-        layer=host.layer,
-        d_model=host.d_model,
-        source=config.source,
-        seed=config.seed,
-        max_length=config.max_length,
-        target_tokens=config.tokens,
-    )
-    out.mkdir(parents=True, exist_ok=True)
-    if not (out / MANIFEST).exists():
-        return fresh
-    found = Manifest.load(out)
-    progress = {"target_tokens", "sink_norm", "documents_done", "shards"}
-    for name in set(fresh.__struct_fields__) - progress:
-        old, new = getattr(found, name), getattr(fresh, name)
-        if old != new:
-            raise ValueError(
-                f"{out} holds a harvest with {name} {old!r}, not {new!r}. Choose another folder."
-            )
-    return msgspec.structs.replace(found, target_tokens=config.tokens)
-
-
-def _check_disk(out: Path, needed: int) -> None:
-    free = shutil.disk_usage(out).free
-    print(f"Needs {needed / 1e9:.1f} GB in {out}; {free / 1e9:.1f} GB are free.")
-    if needed > 0.95 * free:
-        raise ValueError(f"{out} has {free / 1e9:.1f} GB free; the harvest needs {needed / 1e9:.1f} GB.")
-
-
-def _kept(document: Document, resid: Tensor, sink_norm: float) -> dict[str, Tensor]:
-    prompt = document.prompt
-    keep = ~is_sink(resid, sink_norm).cpu()
-    length = len(prompt)
-    columns = {
-        "resid": resid.to("cpu", torch.bfloat16),
-        "token": torch.tensor(prompt.token_ids, dtype=torch.int32),
-        "document": torch.full((length,), document.index, dtype=torch.int32),
-        "position": torch.arange(length, dtype=torch.int32),
-        "role": torch.tensor(prompt.roles, dtype=torch.uint8),
-        "kind": torch.tensor(prompt.kinds, dtype=torch.uint8),
-    }
-    return {name: column[keep] for name, column in columns.items()}
-
-
-def _flush(
-    buffer: list[dict[str, Tensor]],
-    manifest: Manifest,
+def harvest(
+    host: HostModel,
+    tokenizer,
+    chats: Sequence[Chat],
     config: HarvestConfig,
     out: Path,
+    *,
+    workers: Workers | None = None,
 ) -> Manifest:
-    whole = {name: torch.cat([part[name] for part in buffer]) for name in buffer[0]}
-    total = len(whole["token"])
-    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + len(manifest.shards))
-    order = torch.randperm(total, generator=generator)
-    written = []
-    for start in range(0, total, config.shard_tokens):
-        rows = order[start : start + config.shard_tokens]
-        name = f"shard-{len(manifest.shards) + len(written):05d}.safetensors"
-        written.append(write_shard(out, name, {key: column[rows] for key, column in whole.items()}))
-    manifest = msgspec.structs.replace(manifest, shards=manifest.shards + tuple(written))
-    manifest.save(out)
-    return manifest
+    """Write about `config.tokens` tokens of the training split to `out`, or go on doing so.
+
+    With several layers, `out` gets a folder for each, and the same rows in all are the same tokens.
+
+    Raises:
+        ValueError: `out` holds another harvest, or the disk is too small, or the source has no chats.
+        OSError: The disk is full; the same call goes on once there is room.
+    """
+    workers = workers or Workers()
+    if config.ring and workers.count > 1:
+        raise ValueError("A ring is filled by one process: leave out --ring, or the launcher.")
+    first, total = workers.index == 0, 0
+    if first:
+        begun, planned = prepare(host, tokenizer, chats, config, out, num_workers=workers.count)
+        print(planned)
+        planned.check()
+        begun.save()
+        total = planned.tokens // workers.count
+    workers.wait()
+    job = Job.load(host, tokenizer, chats, config, out)
+    todo = _ring(job) if config.ring else chain(job.missing()[workers.index :: workers.count], [None])
+    keeper = _Keeper(job, MANIFEST if workers.count == 1 else part_name(workers.index))
+    with TokenProgress(total, shown=first) as progress:
+        _fill(job, todo, keeper, progress)
+    workers.wait()
+    if first:
+        merge_parts(job.folders)
+    workers.wait()
+    return Manifest.load(job.folders[0])
+
+
+def _fill(job: Job, todo: Iterable[int | None], keeper: "_Keeper", progress: "TokenProgress") -> None:
+    """Make shards, reading the next one's chats and writing the last one meanwhile.
+
+    `todo`: their numbers; None where there is nothing to begin.
+    """
+    current: tuple[int, Future[list[Document]]] | None = None
+    writing: Future[None] | None = None
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        for index in todo:
+            following = None if index is None else (index, reader.submit(job.read, index))
+            if current is not None:
+                made = shard_rows(job, current[0], current[1].result(), progress.advance)
+                if writing is not None:
+                    writing.result()
+                writing = writer.submit(keeper.keep, current[0], made)
+            elif following is None:
+                time.sleep(POLL_S)
+            current = following
+        if writing is not None:
+            writing.result()
+
+
+def _ring(job: Job) -> Iterator[int | None]:
+    """The shard that the trainer needs first and that is not there; None while there is none."""
+    (folder,), (manifest,) = job.folders, job.manifests
+    under_way: set[int] = set()
+    while True:
+        need = needed(folder)
+        for path in folder.glob("shard-*.safetensors"):
+            if Shard(path.name, 0, "").index < need:
+                path.unlink()
+        there = {s.index for s in Manifest.load(folder).shards if (folder / s.file).exists()}
+        under_way -= there
+        wanted = range(need, min(need + manifest.ring, manifest.num_shards))
+        lacking = [index for index in wanted if index not in there | under_way]
+        if lacking:
+            under_way.add(lacking[0])
+            yield lacking[0]
+        elif not under_way and wanted.stop == manifest.num_shards:
+            return
+        else:
+            yield None
+
+
+class _Keeper:
+    """Writes shards and notes each in the manifest once it is whole."""
+
+    def __init__(self, job: Job, name: str) -> None:
+        self.job, self.name = job, name
+        alone = name == MANIFEST
+        self._done = [{s.index: s for s in m.shards} if alone else {} for m in job.manifests]
+
+    def keep(self, index: int, layers: list[dict[str, Tensor]]) -> None:
+        """Write one shard of each layer."""
+        for folder, rows, done in zip(self.job.folders, layers, self._done, strict=True):
+            done[index] = write_shard(folder, shard_name(index), rows)
+        for folder, manifest, done in zip(self.job.folders, self.job.manifests, self._done, strict=True):
+            manifest.with_shards(done.values()).save(folder, self.name)
+
+
+@torch.no_grad()
+def shard_rows(
+    job: Job, index: int, read: Sequence[Document], advance: Callable[[int], None]
+) -> list[dict[str, Tensor]]:
+    """What a shard holds, for each layer: all tokens of `read` but attention sinks, shuffled."""
+    host, parts, columns = job.host, [[] for _ in job.layers], []
+    for batch, input_ids in padded(read, batch_tokens=job.config.batch_tokens):
+        resids = residuals_at(host, input_ids.to(host.device), job.layers)
+        lengths = torch.tensor([len(document.prompt) for document in batch], device=host.device)
+        kept = torch.arange(input_ids.shape[1], device=host.device) < lengths[:, None]
+        for resid, manifest in zip(resids, job.manifests, strict=True):
+            kept = kept & ~is_sink(resid, manifest.sink_norm)
+        for part, resid in zip(parts, resids, strict=True):
+            part.append(resid[kept].to("cpu", torch.bfloat16))
+        columns.append(_columns(batch, input_ids, kept.cpu()))
+        advance(int(lengths.sum()))
+    beside = {name: torch.cat([each[name] for each in columns]) for name in columns[0]}
+    seed = int(np.random.default_rng([job.config.seed, index]).integers(2**62))
+    order = torch.randperm(len(beside["token"]), generator=torch.Generator().manual_seed(seed))
+    shuffled = {name: column[order] for name, column in beside.items()}
+    return [{"resid": torch.cat(part)[order], **shuffled} for part in parts]
+
+
+def _columns(batch: list[Document], input_ids: Tensor, kept: Tensor) -> dict[str, Tensor]:
+    """What is stored of each kept token beside the residual."""
+    shape = input_ids.shape
+    role, kind = torch.zeros(shape, dtype=torch.uint8), torch.zeros(shape, dtype=torch.uint8)
+    for row, document in enumerate(batch):
+        role[row, : len(document.prompt)] = torch.tensor(document.prompt.roles, dtype=torch.uint8)
+        kind[row, : len(document.prompt)] = torch.tensor(document.prompt.kinds, dtype=torch.uint8)
+    places = torch.tensor([document.index for document in batch], dtype=torch.int32)
+    columns = {
+        "token": input_ids.int(),
+        "document": places[:, None].expand(shape),
+        "position": torch.arange(shape[1], dtype=torch.int32).expand(shape),
+        "role": role,
+        "kind": kind,
+    }
+    return {name: column[kept] for name, column in columns.items()}

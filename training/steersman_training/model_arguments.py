@@ -49,7 +49,7 @@ class _Mix(Action):
     given: tuple[str, ...] = ()
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
-        self.given = (*self.given, values)
+        self.given = (*self.given, str(values))
         setattr(namespace, self.dest, " + ".join(self.given))
 
 
