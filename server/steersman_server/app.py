@@ -17,6 +17,7 @@ from steersman_server.metrics import Metrics
 from steersman_server.routes import ROUTES
 from steersman_server.running import Running
 from steersman_server.served import ServedModel
+from steersman_server.site import site
 from steersman_server.variants import VariantStore
 
 
@@ -35,7 +36,7 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
         running.variants.close()
 
     return Litestar(
-        ROUTES,
+        [*ROUTES, site()],
         dependencies={"running": Provide(lambda: running, sync_to_thread=False)},
         exception_handlers={Exception: handle},
         middleware=[clock, partial(Gate, config=config)],

@@ -1,0 +1,121 @@
+/**
+ * An answer, token by token: every token can be picked to be explained, and shaded by a feature.
+ *
+ * Tokens are plain text to a screen reader; the answer takes the focus, arrow keys pick a token.
+ */
+
+import { fill, h, iconButton } from "../lib/dom.js";
+import { openDrawer } from "../lib/drawer.js";
+import { signed, visible } from "../lib/format.js";
+import { AGAIN, COPY } from "../lib/icons.js";
+import { say } from "../lib/say.js";
+import { textOf } from "./conversation.js";
+import { picked, samePick, shading } from "./picked.js";
+import { again, chosen, current, dials, growth } from "./session.js";
+
+const FINISHES = { length: "Cut at the token limit.", content_filter: "Stopped by a rule of the server." };
+
+/** The element of one answer. */
+export function answerView(answer, place) {
+  const words = h("div", {
+    class: "words", tabindex: "0", role: "group",
+    "aria-label": `Answer ${place.column.name}. Arrow keys pick a word, which is then explained.`,
+  });
+  const foot = h("div", { class: "answer-foot" });
+  const element = h("div", { class: "answer" }, words, foot);
+  const grow = () => {
+    for (let at = words.children.length; at < answer.tokens.length; at++) words.append(tokenView(answer.tokens[at], at));
+    words.classList.toggle("growing", answer.state === "waiting" || answer.state === "streaming");
+    fill(foot, footOf(answer, place));
+    follow(element);
+  };
+  const growing = growth(answer);
+  if (growing) growing.watch(grow);
+  else grow();
+
+  const pick = (token) => {
+    if (token < 0 || token >= answer.tokens.length || growth(answer)) return;
+    chosen.value = current.value.columns.indexOf(place.column);
+    dials.notify();
+    picked.value = { answer, ...place, token };
+    openDrawer("panel");
+    say(`Explaining “${answer.tokens[token].text.trim()}”.`);
+  };
+  words.addEventListener("click", (event) => {
+    const at = event.target.dataset?.at;
+    if (at !== undefined && getSelection().isCollapsed) pick(Number(at));
+  });
+  words.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    pick((picked.value?.answer === answer ? picked.value.token : -step + (step > 0 ? 0 : answer.tokens.length)) + step);
+  });
+  watchWhileShown(element, [
+    picked.watch(() => mark(words, answer)),
+    shading.watch(() => shade(words, answer)),
+  ]);
+  return element;
+}
+
+function tokenView({ text, logprob }, at) {
+  const title = logprob === null || logprob === undefined ? null : `${visible(text)} · probability ${Math.exp(logprob).toFixed(2)}`;
+  return h("span", { class: "token", "data-at": at, title }, text);
+}
+
+function mark(words, answer) {
+  words.querySelector(".picked")?.classList.remove("picked");
+  if (picked.value && samePick(picked.value, answer)) words.children[picked.value.token]?.classList.add("picked");
+}
+
+function shade(words, answer) {
+  const shown = shading.value?.answer === answer ? shading.value : null;
+  words.classList.toggle("shaded", Boolean(shown));
+  [...words.children].forEach((word, at) => {
+    const share = shown ? Math.min(1, Math.max(0, (shown.activations[at] ?? 0) / (shown.h_max || 1))) : 0;
+    word.style.setProperty("--heat", share);
+  });
+}
+
+function footOf(answer, { index, column, isLast }) {
+  if (answer.state === "waiting") return h("span", { class: "fine" }, "Thinking …");
+  if (answer.state === "streaming") return null;
+  return [
+    answer.state === "failed" && h("p", { class: "wrong", role: "alert" }, answer.error),
+    answer.state === "stopped" && h("span", { class: "fine" }, "Stopped."),
+    FINISHES[answer.finish] && h("span", { class: "fine" }, FINISHES[answer.finish]),
+    answer.steering?.edits.length > 0 && receipt(answer.steering),
+    h("span", { class: "spread" }),
+    iconButton("Copy the answer", COPY, () => navigator.clipboard?.writeText(textOf(answer)).then(() => say("Copied."))),
+    isLast && iconButton("Answer again", AGAIN, () => again(index, column)),
+  ];
+}
+
+function receipt(steering) {
+  return h(
+    "details",
+    { class: "receipt" },
+    h("summary", {}, `Steered by ${steering.edits.length} ${steering.edits.length === 1 ? "feature" : "features"}`),
+    h(
+      "ul",
+      {},
+      steering.edits.map((edit) =>
+        h("li", {}, `${edit.label} ${edit.mode} ${signed(edit.strength)}: ${edit.tokens_edited} tokens, mean activation before ${edit.mean_activation_before.toFixed(2)}`),
+      ),
+    ),
+  );
+}
+
+function follow(element) {
+  const scroll = element.closest(".scroll");
+  if (scroll && scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 140) scroll.scrollTop = scroll.scrollHeight;
+}
+
+function watchWhileShown(element, unwatch) {
+  const ended = new MutationObserver(() => {
+    if (element.isConnected) return;
+    unwatch.forEach((end) => end());
+    ended.disconnect();
+  });
+  requestAnimationFrame(() => ended.observe(document.getElementById("main"), { childList: true, subtree: true }));
+}
