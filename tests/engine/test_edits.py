@@ -13,7 +13,7 @@ from steersman_engine.edits import AffineEdit, EditRows, apply_edits
 from steersman_engine.host import HostModel
 from steersman_engine.prompt import Kind, Prompt, render
 from steersman_engine.sae import SAE
-from steersman_engine.steering import Portion, Steering, Tap
+from steersman_engine.steering import Steering
 
 NO_SINKS = float("inf")
 
