@@ -1,5 +1,7 @@
 """The features of an SAE: what they fire on, and what they are called."""
 
-from steersman_catalog.catalog import Catalog, UnknownFeatureError
+from steersman_catalog.catalog import Catalog
+from steersman_catalog.errors import NoEmbeddingsError, UnknownFeatureError
+from steersman_catalog.filters import FeatureFilter
 
-__all__ = ["Catalog", "UnknownFeatureError"]
+__all__ = ["Catalog", "FeatureFilter", "NoEmbeddingsError", "UnknownFeatureError"]

@@ -2,102 +2,112 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import duckdb
 import msgspec
 import numpy as np
 
-from steersman.types import Example, Feature
-from steersman_catalog.terms import terms_of
-from steersman_catalog.versions import SCHEMA_VERSION, connect, upgrade
+from steersman.types import Feature, FeatureDashboard, NeighborFeature
+from steersman_catalog.dashboard import dashboard_of, examples_of
+from steersman_catalog.embedder import Embedder
+from steersman_catalog.filters import FeatureFilter, Sort
+from steersman_catalog.neighbours import neighbours_of
+from steersman_catalog.rows import Space
+from steersman_catalog.search import SearchMode, page_of, relevance
+from steersman_catalog.snapshot import Snapshot
 
 Page = tuple[list[Feature], bool]
 """Features without examples, and whether more follow."""
-
-BM25 = """
-SELECT feature, round(sum(score), 3) AS score FROM terms WHERE term IN (SELECT unnest($terms::VARCHAR[]))
-GROUP BY feature ORDER BY score DESC, feature
-"""
-
-EXAMPLES = """
-SELECT document, role, tokens[examples.start + 1:examples.start + length] AS tokens, peak, stratum,
-    places, activations
-FROM examples JOIN passages USING (passage)
-WHERE feature = $index AND tier IS NULL
-ORDER BY activations[list_position(places, peak)] DESC, document
-"""
-
-
-class UnknownFeatureError(LookupError):
-    """No feature has that index."""
-
-    def __init__(self, index: int, num_features: int) -> None:
-        super().__init__(f"No feature {index}: this catalogue's are 0 to {num_features - 1}.")
-        self.index = index
+Neighbors = list[NeighborFeature]
+ALL = FeatureFilter()
 
 
 class Catalog:
     """Every feature of an SAE. Any thread may call any method."""
 
-    def __init__(self, db: duckdb.DuckDBPyConnection, meta: dict[str, str]) -> None:
-        self._db = db
-        self._num_features = db.execute("SELECT count(*) FROM features").fetchall()[0][0]
-        self.meta = meta
+    def __init__(self, path: Path, snapshot: Snapshot, embedder: Embedder | None = None) -> None:
+        self.embedder = embedder
+        """Embeds queries; without one, search knows only words."""
+        self._opened = (path, snapshot, _stamp(path))
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open a catalogue for reading.
+    def open(cls, path: Path, embedder: Embedder | None = None) -> Self:
+        """Open a catalogue for reading; one of an older schema version is upgraded in memory.
 
         Raises:
             FileNotFoundError: There is no such file.
             ValueError: It is no catalogue, or one of a newer schema version.
         """
-        db, meta = connect(path)
-        version = int(meta["schema_version"])
-        if version < SCHEMA_VERSION:
-            db.close()
-            db = upgrade(path, version)
-        return cls(db, meta)
+        return cls(path, Snapshot.open(path), embedder)
+
+    def swap(self, path: Path) -> None:
+        """Read from another catalogue of the same SAE from now on; what is under way ends on the old one.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is no catalogue that can be read, or of another SAE. The old one stays.
+        """
+        stamp, new, old = _stamp(path), Snapshot.open(path), self._snapshot
+        for what in ("model_fingerprint", "layer"):
+            if old.meta.get(what) != new.meta.get(what):
+                raise ValueError(f"{path} has {what} {new.meta.get(what)}, not {old.meta.get(what)}.")
+        if len(new.overview) != len(old.overview):
+            raise ValueError(f"{path} has {len(new.overview)} features, not {len(old.overview)}.")
+        self._opened = (path, new, stamp)  # one assignment: a reader sees either the old or the new
+
+    def refresh(self) -> bool:
+        """Swap in the file of the same name if it was replaced since; whether it was. See `swap`."""
+        path, _, stamp = self._opened
+        if _stamp(path) == stamp:
+            return False
+        self.swap(path)
+        return True
 
     def close(self) -> None:
-        """Close the file; no method may be called after."""
-        self._db.close()
+        """Let go of the file; no method may be called after."""
+        del self._opened
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        return self._opened[1]
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._opened[0]
+
+    @property
+    def meta(self) -> dict[str, str]:
+        """What the catalogue is of."""
+        return self._snapshot.meta
 
     def __len__(self) -> int:
         """Number of features, those that never fired included."""
-        return self._num_features
+        return len(self._snapshot.overview)
 
     def h_max(self) -> np.ndarray:
         """Every feature's largest activation, float32 `[d_sae]`; 0 where it never fired."""
-        rows = self._db.cursor().execute("SELECT h_max FROM features ORDER BY feature").fetchnumpy()
-        return np.asarray(rows["h_max"], dtype=np.float32)
+        return self._snapshot.overview.h_max.copy()
 
-    def feature(self, index: int) -> Feature:
-        """One feature with its examples, highest first.
+    def feature(self, index: int, *, hidden: bool = False) -> Feature:
+        """One feature with its examples, highest first; `hidden`: also those that moderation hides.
 
         Raises:
             UnknownFeatureError: No feature has that index.
         """
-        (feature,) = self.features([index])
-        rows = _rows(
-            self._db,
-            EXAMPLES,
-            index=index,
-        )
-        ids = sorted({token for row in rows for token in row["tokens"]})
-        texts = _rows(
-            self._db, "SELECT token, text FROM vocabulary WHERE token IN (SELECT unnest($ids))", ids=ids
-        )
-        text_of = {row["token"]: row["text"] for row in texts}
-        for row in rows:
-            row["tokens"] = [text_of[token] for token in row["tokens"]]
-            dense = [0.0] * len(row["tokens"])
-            for place, activation in zip(row.pop("places"), row["activations"], strict=True):
-                dense[place] = activation
-            row["activations"] = dense
-        examples = [Example(**row) for row in rows]
-        return msgspec.structs.replace(feature, examples=examples)
+        snapshot = self._snapshot
+        (feature,) = snapshot.overview.take([index])
+        return msgspec.structs.replace(feature, examples=examples_of(snapshot.rows, index, hidden=hidden))
+
+    def dashboard(self, index: int, *, hidden: bool = False) -> FeatureDashboard:
+        """All that is known of one feature; `hidden`: also the examples that moderation hides.
+
+        Raises:
+            UnknownFeatureError: No feature has that index.
+        """
+        snapshot = self._snapshot
+        (feature,) = snapshot.overview.take([index])
+        return dashboard_of(snapshot.rows, feature, hidden=hidden)
 
     def features(self, indices: Sequence[int]) -> list[Feature]:
         """Those features in that order, without examples; an index may come twice.
@@ -105,73 +115,103 @@ class Catalog:
         Raises:
             UnknownFeatureError: No feature has one of the indices.
         """
-        for index in indices:
-            self._check(index)
-        rows = _rows(
-            self._db,
-            "SELECT feature AS index, label, label_kind, h_max, density FROM shown_features"
-            " WHERE feature IN (SELECT unnest($indices::INTEGER[]))",
-            indices=[int(index) for index in indices],
-        )
-        found = {row["index"]: Feature(**row) for row in rows}
-        return [found[index] for index in indices]
+        return self._snapshot.overview.take(indices)
 
-    def search(self, query: str, *, limit: int, after: int | None = None) -> Page:
-        """Features that match words of `query`, best first, each with its `score` (BM25).
-
-        `after`: the last feature of the page before.
-
-        Raises:
-            ValueError: The query is empty, `limit` is below 1, or `after` is not among the results.
-        """
-        terms = terms_of(query)
-        if not terms:
-            raise ValueError(f"The query {query!r} has no word to search for.")
-        ranked = _rows(self._db, BM25, terms=terms)
-        start = 0
-        if after is not None:
-            order = [row["feature"] for row in ranked]
-            if after not in order:
-                raise ValueError(
-                    f"`after` is {after}, and the search for {query!r} does not find that feature:"
-                    " pass the last feature of the page before, with the same query."
-                )
-            start = order.index(after) + 1
-        page, more = _page(ranked[start:], limit)
-        features = self.features([row["feature"] for row in page])
-        scored = [
-            msgspec.structs.replace(feature, score=row["score"])
-            for feature, row in zip(features, page, strict=True)
-        ]
-        return scored, more
-
-    def list(self, *, limit: int, after: int | None = None) -> Page:
-        """Features by index, from the one after `after` on.
+    def list(
+        self,
+        *,
+        limit: int,
+        after: int | None = None,
+        where: FeatureFilter = ALL,
+        sort: Sort = "index",
+        descending: bool = False,
+    ) -> Page:
+        """Features in order, from the one after `after`, which need not itself be among them.
 
         Raises:
             ValueError: `limit` is below 1.
             UnknownFeatureError: No feature has the index `after`.
         """
-        start = 0
+        overview = self._snapshot.overview
+        order = overview.order(sort, descending)
         if after is not None:
-            self._check(after)
-            start = after + 1
-        indices, more = _page(range(start, len(self)), limit)
-        return self.features(indices), more
+            overview.check(after)
+            order = order[int(np.flatnonzero(order == after)[0]) + 1 :]
+        found = order[overview.mask(where)[order]]
+        _check_limit(limit)
+        return overview.take(found[:limit].tolist()), len(found) > limit
 
-    def _check(self, index: int) -> None:
-        if not 0 <= index < len(self):
-            raise UnknownFeatureError(index, len(self))
+    def search(
+        self,
+        query: str,
+        *,
+        limit: int,
+        after: int | None = None,
+        where: FeatureFilter = ALL,
+        mode: SearchMode = "keyword",
+    ) -> Page:
+        """Features whose labels match `query`, best first, each with its `score` from 0 to 1.
+
+        `mode`: `keyword`, BM25 as a share of the most that the query's words can give; `semantic`, cosine of
+        embeddings; `hybrid`, the mean of both. `after`: the last feature of the page before.
+
+        Raises:
+            ValueError: The query is empty, `limit` is below 1, or `after` is not among the results.
+            NoEmbeddingsError: The mode needs embeddings, and the catalogue or this object has none.
+        """
+        _check_limit(limit)
+        snapshot = self._snapshot
+        scores = relevance(snapshot, query, mode, self.embedder)
+        scores[~snapshot.overview.mask(where)] = 0
+        if after is not None and not (0 <= after < len(scores) and scores[after] > 0):
+            raise ValueError(
+                f"`after` is {after}, and the search for {query!r} does not find that feature:"
+                " pass the last feature of the page before, with the same query."
+            )
+        page, more = page_of(scores, limit, after)
+        features = snapshot.overview.take(page)
+        scored = [msgspec.structs.replace(f, score=round(float(scores[f.index]), 4)) for f in features]
+        return scored, more
+
+    def neighbors(self, indices: int | Sequence[int], *, space: Space, limit: int = 10) -> Neighbors:
+        """Features near one feature, or near the mean of several, nearest first, themselves left out.
+
+        One feature's are those that were stored when the catalogue was made. Several features' are computed
+        from the embeddings in the space `label`; in the others they are ranked by their mean similarity to
+        the several, as far as it was stored. Hidden features are left out.
+
+        Raises:
+            UnknownFeatureError: No feature has one of the indices.
+            ValueError: No index is given, or `limit` is below 1.
+            NoEmbeddingsError: The space is `label`, of several features, and no label has an embedding.
+        """
+        _check_limit(limit)
+        snapshot = self._snapshot
+        chosen = [indices] if isinstance(indices, int) else list(dict.fromkeys(indices))
+        snapshot.overview.take(chosen)
+        return neighbours_of(snapshot, chosen, space, limit)
+
+    def map(self) -> np.ndarray:
+        """The picture of all features: `[d_sae, 2]` float32, each -1 to 1; NaN for one that has no place."""
+        snapshot = self._snapshot
+        found = snapshot.columns("SELECT feature, x, y FROM map")
+        places = np.full((len(snapshot.overview), 2), np.nan, np.float32)
+        places[found["feature"], 0], places[found["feature"], 1] = found["x"], found["y"]
+        return places
+
+    def warm(self) -> None:
+        """Load what the first search by meaning would load."""
+        _ = self._snapshot.semantic
 
 
-def _rows(db: duckdb.DuckDBPyConnection, query: str, **parameters: Any) -> list[dict[str, Any]]:
-    cursor = db.cursor().execute(query, parameters)  # one per call: a connection is not thread-safe
-    names = [column[0] for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-def _page(found: Sequence[Any], limit: int) -> tuple[Sequence[Any], bool]:
-    """The first `limit`, and whether there are more."""
+def _check_limit(limit: int) -> None:
     if limit < 1:
         raise ValueError(f"`limit` is {limit}; it is at least 1.")
-    return found[:limit], len(found) > limit
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size

@@ -37,9 +37,13 @@ def term_scores(db: duckdb.DuckDBPyConnection) -> Iterator[TermScore]:
     average = lengths[lengths > 0].mean() if weights else 1.0
     damping = K1 * (1 - B + B * lengths / average)
     for (term, feature), weight in sorted(weights.items()):
-        rarity = np.log1p((num_features - spread[term] + 0.5) / (spread[term] + 0.5))
-        score = rarity * (K1 + 1) * weight / (weight + damping[feature])
+        score = largest_score(spread[term], num_features) * weight / (weight + damping[feature])
         yield TermScore(term=term, feature=feature, score=round(float(score), 3))
+
+
+def largest_score(spread: int, num_features: int) -> float:
+    """What a term that `spread` features have adds at most: its rarity times k1 + 1."""
+    return float(np.log1p((num_features - spread + 0.5) / (spread + 0.5))) * (K1 + 1)
 
 
 def _weights(db: duckdb.DuckDBPyConnection) -> dict[tuple[str, int], float]:

@@ -14,6 +14,13 @@ SCHEMA_VERSION = 2
 OLDEST_VERSION = 1
 
 
+COLUMNS = """
+SELECT table_name, column_name, data_type FROM duckdb_columns()
+WHERE database_name = $name
+    AND table_name IN (SELECT table_name FROM duckdb_tables() WHERE database_name = $name)
+"""
+
+
 class SchemaVersionError(ValueError):
     """A catalogue is of a version that this steersman cannot read."""
 
@@ -23,57 +30,85 @@ def schema(version: int = SCHEMA_VERSION) -> str:
     return _sql(f"{version}.sql")
 
 
-def connect(path: Path, *, read_only: bool = True) -> tuple[duckdb.DuckDBPyConnection, dict[str, str]]:
-    """The file as it is, and its table `meta`.
+def load_catalog(path: Path) -> tuple[duckdb.DuckDBPyConnection, dict[str, str]]:
+    """A database that holds a catalogue of the current version as `catalog`, and the `meta` of the file.
+
+    An older file is upgraded in memory, and not touched.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is no catalogue, or cannot be opened.
         SchemaVersionError: It is one, of a version that cannot be read.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: `steersman catalog build` makes a catalogue.")
+    db = duckdb.connect()  # attached, not connected to: DuckDB would give an open file of that name again
     try:
-        db = duckdb.connect(path, read_only=read_only)
+        _attach(db, path, "catalog")
+        meta = _meta(db, "catalog", path)
+        version = int(meta["schema_version"])
+        _check_shape(db, "catalog", version, path)
+        if version < SCHEMA_VERSION:
+            db.execute("DETACH catalog")
+            _upgrade(db, path, version)
     except duckdb.Error as error:
-        raise ValueError(f"{path} is not a DuckDB file that can be opened: {error}") from error
-    try:
-        return db, _meta(db, path)
-    except ValueError:
+        db.close()
+        raise ValueError(f"{path} is damaged: {error}") from error
+    except BaseException:
         db.close()
         raise
+    return db, meta
 
 
-def upgrade(path: Path, version: int) -> duckdb.DuckDBPyConnection:
-    """A catalogue in memory with what the file of an older `version` holds; the file is not touched."""
-    db = duckdb.connect()
-    quoted = str(path).replace("'", "''")
-    db.execute(f"ATTACH '{quoted}' AS old (READ_ONLY)")
-    name = "old"
+def _upgrade(db: duckdb.DuckDBPyConnection, path: Path, version: int) -> None:
+    """Attach in memory, as `catalog`, what the file of an older `version` holds; the file is not touched."""
+    before = f"version_{version}"
+    _attach(db, path, before)
     for newer in range(version + 1, SCHEMA_VERSION + 1):
-        before, name = name, "memory" if newer == SCHEMA_VERSION else f"version_{newer}"
-        if name != "memory":
-            db.execute(f"ATTACH ':memory:' AS {name}")
-        db.execute(f"USE {name}")
+        name = "catalog" if newer == SCHEMA_VERSION else f"version_{newer}"
+        db.execute(f"ATTACH ':memory:' AS {name}; USE {name}")
         db.execute(schema(newer))
         db.execute(re.sub(r"\bold\.", f"{before}.", _sql(f"{newer - 1}_to_{newer}.sql")))
         db.execute("INSERT INTO meta VALUES ('schema_version', $version)", {"version": str(newer)})
         db.execute(f"DETACH {before}")
-    return db
+        before = name
 
 
-def _meta(db: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
+def _attach(db: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: `steersman catalog build` makes a catalogue.")
+    quoted = str(path).replace("'", "''")
     try:
-        meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
+        db.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
+    except duckdb.Error as error:
+        raise ValueError(f"{path} is not a DuckDB file that can be opened: {error}") from error
+
+
+def _meta(db: duckdb.DuckDBPyConnection, name: str, path: Path) -> dict[str, str]:
+    try:
+        meta = dict(db.execute(f"SELECT key, value FROM {name}.meta").fetchall())
     except duckdb.Error as error:
         raise ValueError(f"{path} is a DuckDB file, but no catalogue: it has no table `meta`.") from error
     found = meta.get("schema_version", "none")
     if found not in map(str, range(OLDEST_VERSION, SCHEMA_VERSION + 1)):
         raise SchemaVersionError(
             f"{path} has schema version {found}, and this steersman reads {OLDEST_VERSION} to"
-            f" {SCHEMA_VERSION}: install the version that wrote it ({meta.get('version', 'unknown')}) or a newer one."
+            f" {SCHEMA_VERSION}: install the version that wrote it ({meta.get('version', 'unknown')}),"
+            " or a newer one."
         )
     return meta
+
+
+def _check_shape(db: duckdb.DuckDBPyConnection, name: str, version: int, path: Path) -> None:
+    """See that every table is one, with the columns and types of its version."""
+    with duckdb.connect() as empty:
+        empty.execute(schema(version))
+        expected = empty.execute(COLUMNS, {"name": "memory"}).fetchall()
+    missing = set(expected) - set(db.execute(COLUMNS, {"name": name}).fetchall())
+    if missing:
+        table, column, kind = min(missing)
+        raise ValueError(
+            f"{path} says it is a catalogue of version {version}, but has no table {table} with a column"
+            f" {column} of type {kind}."
+        )
 
 
 def _sql(name: str) -> str:

@@ -13,7 +13,7 @@ import msgspec
 from steersman_catalog.checks import check
 from steersman_catalog.rows import TABLES, Row
 from steersman_catalog.term_scores import term_scores
-from steersman_catalog.versions import SCHEMA_VERSION, connect, schema
+from steersman_catalog.versions import SCHEMA_VERSION, load_catalog, schema
 
 OLDEST_READER = "v1.1.0"
 """Version of DuckDB that can still read the file."""
@@ -69,14 +69,30 @@ class CatalogWriter:
             FileNotFoundError: There is no such file.
             ValueError: It is no catalogue, is open elsewhere, or is of an older version: migrate it.
         """
-        db, meta = connect(path, read_only=False)
+        db, meta = load_catalog(path)  # says what is wrong with it
+        db.close()
         if meta["schema_version"] != str(SCHEMA_VERSION):
-            db.close()
             raise ValueError(
                 f"{path} has schema version {meta['schema_version']}: `steersman catalog migrate` brings it"
                 f" to {SCHEMA_VERSION}."
             )
-        return cls(db)
+        try:
+            return cls(duckdb.connect(path))
+        except duckdb.Error as error:
+            raise ValueError(f"{path} cannot be opened for writing: {error}") from error
+
+    @classmethod
+    def copy(cls, path: Path) -> Self:
+        """In memory, what a file of any readable version holds; see `open` for what it raises."""
+        db, meta = load_catalog(path)
+        db.execute("USE memory")
+        db.execute(schema())
+        for row_type in TABLES:
+            db.execute(f"INSERT INTO {row_type.table} BY NAME FROM catalog.{row_type.table}")
+        writer = cls(db)
+        writer.set_meta(**meta | {"schema_version": str(SCHEMA_VERSION)})
+        db.execute("DETACH catalog")
+        return writer
 
     def __enter__(self) -> Self:
         return self

@@ -121,14 +121,12 @@ def test_another_database_is_refused(tmp_path: Path) -> None:
         Catalog.open(path)
 
 
-def test_the_catalogue_cannot_be_written_to(path: Path) -> None:
-    catalog = Catalog.open(path)
+def test_the_catalogue_cannot_be_written_to(catalog: Catalog) -> None:
     with pytest.raises(duckdb.InvalidInputException, match="read-only"):
-        catalog._db.execute("DELETE FROM labels")
-    catalog.close()
+        catalog._snapshot.rows("DELETE FROM labels")
 
 
-def test_an_excerpt_reads_as_text_with_its_peak_marked(catalog: Catalog) -> None:
-    query = "SELECT excerpt, activation FROM excerpts WHERE feature = 3 ORDER BY stratum DESC"
-    rows = catalog._db.execute(query).fetchall()
-    assert rows == [("«The» end", 4.0), ("The« end»\x00The", 1.5)]
+def test_an_excerpt_reads_as_text_with_its_peak_marked(path: Path) -> None:
+    with duckdb.connect(path, read_only=True) as db:
+        query = "SELECT excerpt, activation FROM excerpts WHERE feature = 3 ORDER BY stratum DESC"
+        assert db.execute(query).fetchall() == [("«The» end", 4.0), ("The« end»\x00The", 1.5)]

@@ -4,8 +4,8 @@ INSERT INTO meta SELECT key, value FROM old.meta WHERE key <> 'schema_version';
 
 INSERT INTO features BY NAME
     SELECT feature, h_max, density, mean_activation, num_documents,
-        CASE label_kind WHEN 'statistical' THEN [] ELSE [label_kind] END AS flags
-    FROM old.shown_features ORDER BY feature;
+        CASE WHEN kind IN ('few_firings', 'never_fired') THEN [kind] ELSE [] END AS flags
+    FROM old.features JOIN old.labels USING (feature) WHERE shown ORDER BY feature;
 
 INSERT INTO vocabulary SELECT token, text FROM old.vocabulary ORDER BY token;
 

@@ -246,10 +246,13 @@ CREATE VIEW shown_features AS
 
 -- Examples as text, the peak marked.
 CREATE VIEW excerpts AS
-    SELECT feature, example, document, split, role, stratum, tier,
-        coalesce(activations[list_position(places, peak)], 0) AS activation,
-        (SELECT string_agg(CASE WHEN place = peak THEN '«' || text || '»' ELSE text END, '' ORDER BY place)
-         FROM (SELECT unnest(tokens[examples.start + 1:examples.start + length]) AS token,
-                      unnest(range(0, length)) AS place)
-         JOIN vocabulary USING (token)) AS excerpt
-    FROM examples JOIN passages USING (passage);
+    SELECT feature, example, document, split, role, stratum, tier, activation,
+        string_agg(CASE WHEN place = peak THEN '«' || text || '»' ELSE text END, '' ORDER BY place) AS excerpt
+    FROM (
+        SELECT feature, example, document, split, role, stratum, tier, peak,
+            coalesce(activations[list_position(places, peak)], 0) AS activation,
+            unnest(range(length)) AS place,
+            unnest(tokens[examples.start + 1:examples.start + length]) AS token
+        FROM examples JOIN passages USING (passage)
+    ) JOIN vocabulary USING (token)
+    GROUP BY ALL;

@@ -36,6 +36,14 @@ from steersman.types.completions import (
     TokenId,
 )
 from steersman.types.conditions import Condition, FeatureIndex, Operator, Unit
+from steersman.types.dashboards import (
+    FeatureDashboard,
+    FeatureLabel,
+    LabelScore,
+    ModerationNote,
+    NeighborFeature,
+    TokenLogit,
+)
 from steersman.types.errors import ErrorEnvelope, ErrorObject
 from steersman.types.features import Example, Feature, FeaturePage
 from steersman.types.inspection import (
@@ -134,8 +142,10 @@ __all__ = [
     "Feature",
     "FeatureActivation",
     "FeatureAttribution",
+    "FeatureDashboard",
     "FeatureEdit",
     "FeatureIndex",
+    "FeatureLabel",
     "FeaturePage",
     "FinishReason",
     "Health",
@@ -147,6 +157,7 @@ __all__ = [
     "JsonObjectFormat",
     "JsonSchema",
     "JsonSchemaFormat",
+    "LabelScore",
     "LogitsRequest",
     "Message",
     "MessageLike",
@@ -155,6 +166,8 @@ __all__ = [
     "Mode",
     "Model",
     "ModelList",
+    "ModerationNote",
+    "NeighborFeature",
     "NextToken",
     "NextTokens",
     "Operator",
@@ -179,6 +192,7 @@ __all__ = [
     "TokenAttribution",
     "TokenId",
     "TokenLikelihood",
+    "TokenLogit",
     "TokenizeRequest",
     "TokenizerInfo",
     "Tokens",

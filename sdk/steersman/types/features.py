@@ -33,7 +33,17 @@ class Feature(Struct, frozen=True, kw_only=True, omit_defaults=True):
     density: float
     """Share of tokens on which it fires."""
     score: float | None = None
-    """How well the feature matches a search, higher is better; set by a search only."""
+    """How well the feature matches a search, 0 to 1, higher is better; set by a search only."""
+    rating: float | None = None
+    """How well its label stood the tests, 0 to 1, shrunken towards the mean of all features."""
+    trusted: bool = False
+    """The label is above chance, with all features tested at once."""
+    flags: list[str] = []
+    """What to know before using it, such as `never_fired`, `few_firings`, `always_on`, `special_tokens`."""
+    hidden: bool = False
+    """Moderation hides it: it is listed only when asked for."""
+    refused: bool = False
+    """Moderation forbids to steer it."""
     examples: list[Example] = []
     """Set when one feature is asked for."""
 

@@ -1,0 +1,90 @@
+"""What lists, filters and receipts need of every feature, kept in memory."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from steersman.types import Feature
+from steersman_catalog.errors import UnknownFeatureError
+from steersman_catalog.filters import FeatureFilter, Sort
+
+QUERY = """
+SELECT features.feature AS index, h_max, density, flags,
+    coalesce(labels.text, 'no label') AS label, coalesce(labels.kind, 'none') AS kind,
+    CASE WHEN list_contains(flags, 'never_fired') THEN 'never_fired'
+        WHEN list_contains(flags, 'few_firings') THEN 'few_firings'
+        ELSE coalesce(explainer, 'none') END AS label_kind,
+    score AS rating, coalesce(trusted, FALSE) AS trusted,
+    hidden.feature IS NOT NULL AS hidden, coalesce(refused, FALSE) AS refused
+FROM features
+LEFT JOIN (FROM labels WHERE shown) AS labels ON labels.feature = features.feature
+LEFT JOIN ratings ON ratings.feature = features.feature
+LEFT JOIN (
+    SELECT feature, bool_or(action = 'refuse') AS refused FROM moderation
+    WHERE action <> 'mark' AND (subject = 'feature'
+        OR subject = 'label' AND id IN (SELECT label FROM labels WHERE shown))
+    GROUP BY feature
+) AS hidden ON hidden.feature = features.feature
+ORDER BY features.feature
+"""
+
+
+class Overview:
+    """Every feature without its examples; the arrays are `[num_features]`."""
+
+    def __init__(self, rows: Callable[..., list[dict[str, Any]]]) -> None:
+        """Read it; `rows` asks the file."""
+        found = rows(QUERY)
+        self._kind = np.array([row.pop("kind") for row in found], dtype=object)
+        self.features = features = [Feature(**row) for row in found]
+        self.h_max = np.array([feature.h_max for feature in features], np.float32)
+        self.density = np.array([feature.density for feature in features])
+        self.rating = np.array([np.nan if f.rating is None else f.rating for f in features], np.float32)
+        self._label_kind = np.array([feature.label_kind for feature in features], dtype=object)
+        self._trusted = np.array([feature.trusted for feature in features])
+        self._hidden = np.array([feature.hidden for feature in features])
+        self._flagged: dict[str, np.ndarray] = {}
+        for feature in features:
+            for flag in feature.flags:
+                self._flagged.setdefault(flag, np.zeros(len(features), bool))[feature.index] = True
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def check(self, index: int) -> None:
+        """Raise UnknownFeatureError unless there is such a feature."""
+        if not 0 <= index < len(self.features):
+            raise UnknownFeatureError(index, len(self.features))
+
+    def take(self, indices: Sequence[int]) -> list[Feature]:
+        """Those features in that order; an index may come twice."""
+        for index in indices:
+            self.check(index)
+        return [self.features[index] for index in indices]
+
+    def mask(self, wanted: FeatureFilter) -> np.ndarray:
+        """Which features pass, bool `[num_features]`."""
+        keep = (self.density >= wanted.min_density) & (self.density <= wanted.max_density)
+        if not wanted.hidden:
+            keep &= ~self._hidden
+        if wanted.min_rating is not None:
+            keep &= self.rating >= wanted.min_rating  # false for NaN
+        if wanted.trusted is not None:
+            keep &= self._trusted == wanted.trusted
+        for of_feature, allowed in ((self._kind, wanted.kinds), (self._label_kind, wanted.label_kinds)):
+            if allowed is not None:
+                keep &= np.isin(of_feature.astype(str), allowed)
+        for flag in wanted.flags:
+            keep &= self._flagged.get(flag, False)
+        for flag in wanted.without_flags:
+            keep &= ~self._flagged.get(flag, np.False_)
+        return keep
+
+    def order(self, key: Sort, descending: bool) -> np.ndarray:
+        """All indices sorted by `key`, ties by index; those without a value last."""
+        if key == "index":
+            indices = np.arange(len(self))
+            return indices[::-1] if descending else indices
+        values = np.asarray(getattr(self, key), float)
+        return np.lexsort((np.arange(len(self)), -values if descending else values))

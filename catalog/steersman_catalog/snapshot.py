@@ -1,0 +1,75 @@
+"""One file, as it was when it was opened; all reads of one question use the same snapshot."""
+
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+
+from steersman_catalog.keyword_index import KeywordIndex
+from steersman_catalog.overview import Overview
+from steersman_catalog.semantic_index import SemanticIndex
+from steersman_catalog.versions import load_catalog
+
+
+class Snapshot:
+    """A catalogue file and what is kept of it in memory. Any thread may call any method.
+
+    The file closes when the last reader has let go of the snapshot.
+    """
+
+    def __init__(self, db: duckdb.DuckDBPyConnection, meta: dict[str, str]) -> None:
+        self._db = db
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self.meta = meta
+        self.overview = Overview(self.rows)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a file; see `load_catalog` for what it raises.
+
+        What a stranger put into it can reach nothing else: its views are not used, and no query may read
+        another file.
+        """
+        db, meta = load_catalog(path)
+        try:
+            db.execute("SET enable_external_access = false; SET lock_configuration = true")
+            return cls(db, meta)
+        except duckdb.Error as error:
+            db.close()
+            raise ValueError(f"{path} is damaged: {error}") from error
+
+    def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
+        """What a query finds."""
+        cursor = self._cursor().execute(query, parameters)
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def columns(self, query: str) -> dict[str, Any]:
+        """What a query finds, a numpy array a column."""
+        return self._cursor().execute(query).fetchnumpy()
+
+    @cached_property
+    def keywords(self) -> KeywordIndex:
+        """To search by words."""
+        return KeywordIndex(self.rows, len(self.overview))
+
+    @property
+    def semantic(self) -> SemanticIndex | None:
+        """To search by meaning; None if the labels have no embeddings. The first call takes a moment."""
+        with self._lock:
+            return self._semantic
+
+    @cached_property
+    def _semantic(self) -> SemanticIndex | None:
+        return SemanticIndex.load(self.columns, self.meta, len(self.overview))
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        """One a thread: a DuckDB connection is not thread-safe."""
+        cursor = getattr(self._local, "cursor", None)
+        if cursor is None:
+            cursor = self._local.cursor = self._db.cursor()
+            cursor.execute("USE catalog")
+        return cursor
