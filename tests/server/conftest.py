@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
+import numpy as np
 import pytest
 import torch
 from litestar.testing import TestClient
@@ -152,26 +153,29 @@ class FakeCatalog:
     """Features with those h_max; a search finds what the label holds."""
 
     def __init__(self, h_max: Sequence[float] = H_MAX) -> None:
-        self.h_max = h_max
+        self._h_max = h_max
 
     def __len__(self) -> int:
-        return len(self.h_max)
+        return len(self._h_max)
+
+    def h_max(self) -> np.ndarray:
+        return np.array(self._h_max, dtype=np.float32)
 
     def feature(self, index: int) -> Feature:
         return self.features([index])[0]
 
     def features(self, indices: Sequence[int]) -> list[Feature]:
         for index in indices:
-            if not 0 <= index < len(self.h_max):
-                raise UnknownFeatureError(index, len(self.h_max))
+            if not 0 <= index < len(self._h_max):
+                raise UnknownFeatureError(index, len(self._h_max))
         return [
-            Feature(index=i, label=f"label {i}", label_kind="statistical", h_max=self.h_max[i], density=0.1)
+            Feature(index=i, label=f"label {i}", label_kind="statistical", h_max=self._h_max[i], density=0.1)
             for i in indices
         ]
 
     def list(self, *, limit: int, after: int | None = None) -> Page:
         self.features([] if after is None else [after])
-        rest = range(0 if after is None else after + 1, len(self.h_max))
+        rest = range(0 if after is None else after + 1, len(self._h_max))
         return self.features(rest[:limit]), len(rest) > limit
 
     def search(self, query: str, *, limit: int, after: int | None = None) -> Page:

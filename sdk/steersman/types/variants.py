@@ -27,7 +27,7 @@ class Variant(Struct, frozen=True, kw_only=True):
     object: Literal["variant"]
     id: str
     """What a request gives as its model: `base:name`."""
-    name: str
+    name: VariantName
     base: str
     """The model it is made for."""
     bundle: str

@@ -57,14 +57,16 @@ class Explanation:
         num_prompt_tokens: int,
         max_tokens: int,
         limit: int,
-        param: str = "attribution",
+        under: str = "attribution.",
     ) -> "Explanation":
         """Check the options against an answer that has at most `max_tokens`.
+
+        `under`: where the options stand in the request, for errors.
 
         Raises:
             RequestError: A token is none of the model's, or the answer may be too long to explain.
         """
-        _check_tokens(options.tokens, max_tokens, limit, f"{param}.tokens")
+        _check_tokens(options.tokens, max_tokens, limit, f"{under}tokens")
         tokens = options.tokens
         furthest = max_tokens if isinstance(tokens, str) or min(tokens) < 0 else max(tokens) + 1
         longest = served.engine.info.max_job_positions
@@ -73,14 +75,14 @@ class Explanation:
                 f"The prompt has {num_prompt_tokens} tokens and the answer may have {furthest}, and at most"
                 f" {longest} together can be explained. Set `max_tokens`, or shorten the prompt."
             )
-            raise RequestError(message, param=param, code="too_many_positions")
+            raise RequestError(message, param=under.rstrip(".") or "messages", code="too_many_positions")
         if not isinstance(options.target, ContrastTarget):
             return cls(options, given=None, contrast=None)
         given, contrast = options.target.given, options.target.token
         return cls(
             options,
-            given=None if given is None else one_token(given, served, f"{param}.target.given"),
-            contrast=None if contrast is None else one_token(contrast, served, f"{param}.target.token"),
+            given=None if given is None else one_token(given, served, f"{under}target.given"),
+            contrast=None if contrast is None else one_token(contrast, served, f"{under}target.token"),
         )
 
     async def explain(

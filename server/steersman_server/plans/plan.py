@@ -39,13 +39,14 @@ def plan(
     *,
     max_tokens: int | None,
     n: int = 1,
+    seed: int | None = None,
     logprobs: int | None = None,
     watch: int | None = None,
     make_mask: MakeMask | None = None,
 ) -> Plan:
     """Check limits, and say it in the engine's words.
 
-    `max_tokens`: those asked for; None: all that there is room for.
+    `max_tokens`: those asked for; None: all that there is room for. `seed`: in place of the request's.
 
     Raises:
         RequestError: The request does not fit the model, or a part of it could have no effect.
@@ -55,7 +56,8 @@ def plan(
     check_effect(steering, prompt, max_tokens)
     ends = frozenset[int]() if fields.ignore_eos else served.stop_token_ids
     ends |= _own_ends(fields, served)
-    seed = secrets.randbits(32) if fields.seed is None else fields.seed
+    seed = fields.seed if seed is None else seed
+    seed = secrets.randbits(32) if seed is None else seed
     request = GenerateRequest(
         prompt=prompt,
         max_tokens=max_tokens,

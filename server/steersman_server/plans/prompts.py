@@ -45,7 +45,7 @@ def raw(given: str | Sequence[int], served: ServedModel, param: str) -> Prompt:
             message = (
                 f"Invalid '{param}': {token_id} is no token; the ids are 0 to {len(served.tokenizer) - 1}."
             )
-            raise RequestError(message, param=param, code="integer_above_max_value")
+            raise RequestError(message, param=param, code="invalid_value")
     return fitting(from_tokens(given), served, param)
 
 

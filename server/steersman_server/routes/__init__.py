@@ -1,16 +1,45 @@
 """What each endpoint takes and gives; the work is elsewhere."""
 
 from steersman_server.routes.chat import create_chat_completion
+from steersman_server.routes.completions import create_completion
+from steersman_server.routes.contrast import contrast
 from steersman_server.routes.features import get_feature, list_features
 from steersman_server.routes.health import health, metrics
+from steersman_server.routes.inspection import attribute, inspect
+from steersman_server.routes.logits import next_token_logits
 from steersman_server.routes.models import get_model, list_models
+from steersman_server.routes.sweeps import create_sweep
+from steersman_server.routes.tokens import detokenize, tokenize, tokenizer_info
+from steersman_server.routes.variants import (
+    create_variant,
+    delete_variant,
+    get_variant,
+    import_variants,
+    list_variants,
+    replace_variant,
+)
 
 ROUTES = [
     create_chat_completion,
+    create_completion,
+    create_sweep,
+    next_token_logits,
     list_models,
     get_model,
     list_features,
     get_feature,
+    inspect,
+    attribute,
+    contrast,
+    list_variants,
+    get_variant,
+    create_variant,
+    replace_variant,
+    delete_variant,
+    import_variants,
+    tokenize,
+    detokenize,
+    tokenizer_info,
     health,
     metrics,
 ]
