@@ -124,7 +124,7 @@ def _ring(job: Job) -> Iterator[int | None]:
             if Shard(path.name, 0, "").index < need:
                 path.unlink()
         there = {s.index for s in Manifest.load(folder).shards if (folder / s.file).exists()}
-        under_way -= there
+        under_way = {index for index in under_way - there if index >= need}
         wanted = range(need, min(need + manifest.ring, manifest.num_shards))
         lacking = [index for index in wanted if index not in there | under_way]
         if lacking:

@@ -80,7 +80,7 @@ def _run(args: Namespace) -> None:
     )
     if layers:
         args.layer = max(layers)
-    workers = _workers()
+    workers = accelerate_workers(args.device)
     host, tokenizer = open_host(args)
     chats = read_chats(args.source, args.cache_dir)
     if args.dry_run:
@@ -104,13 +104,14 @@ def _layers(args: Namespace) -> tuple[int, ...]:
         raise ValueError(f"--layers is {args.layers!r}: give numbers, as in 6,12,18.") from error
 
 
-def _workers() -> "Workers":
-    """What `accelerate launch` has started; one process without it."""
+def accelerate_workers(device: str) -> "Workers":
+    """The processes that `accelerate launch` has started; one without it."""
+    import torch
     from accelerate import PartialState
 
     from steersman_training.harvest import Workers
 
-    state = PartialState()
+    state = PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
     return Workers(state.process_index, state.num_processes, state.wait_for_everyone)
 
 
