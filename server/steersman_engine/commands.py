@@ -27,7 +27,13 @@ def add_cache_argument(parser: ArgumentParser) -> None:
 
 
 def _add_pull_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("model", nargs="?", default=DEFAULT_MODEL, choices=sorted(PRESETS), metavar="MODEL")
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default=DEFAULT_MODEL,
+        choices=sorted([*PRESETS, "all-minilm-l6-v2"]),
+        metavar="MODEL",
+    )
     add_cache_argument(parser)
 
 
@@ -35,7 +41,11 @@ def _pull(args: Namespace) -> None:
     from huggingface_hub import snapshot_download  # heavy: not for --help
 
     from steersman_engine.pull import pull
+    from steersman_engine.text_embedder import NAME, NEEDS, pull_embedder
 
+    if args.model == NAME:
+        print(f"{NAME} needs {NEEDS}.\n{NAME} is in {pull_embedder(args.cache_dir)}")
+        return
     print(f"{args.model} needs {PRESETS[args.model].needs}.")
     where = pull(args.model, args.cache_dir)
     if not isinstance(where, Path):
@@ -47,5 +57,7 @@ pull = Command(
     summary="fetch a model, and convert it where that is needed",
     add_arguments=_add_pull_arguments,
     run=_pull,
-    epilog="models:\n" + "\n".join(f"  {p.name}: {p.needs}" for p in PRESETS.values()),
+    epilog="models:\n"
+    + "\n".join(f"  {p.name}: {p.needs}" for p in PRESETS.values())
+    + "\n  all-minilm-l6-v2: to search features by meaning",
 )

