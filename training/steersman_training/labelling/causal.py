@@ -24,18 +24,15 @@ NEUTRAL = "From my experience,"
 """What is continued; the prompt of Arad et al. 2025, arXiv:2505.20063."""
 LENS_TOKENS = 20
 CONFIDENCE_TOKENS = 20
-STRENGTHS = (0.5, 1.0, 2.0)
+STRENGTHS = (1.0, 2.0)
 """Of h_max, at which ordinary text is read under steering."""
 COHERENT_NATS = 1.0
 """Text is coherent while its loss rises by less, a token."""
-PLAIN = (
-    "There are a few things to keep in mind here. First, take your time and read it carefully. Then write"
-    " down what you know."
-)
+PLAIN = "Take your time and read it carefully. Then write down what you know."
 """Ordinary text to read under steering."""
 MATCHED_KL = 0.5
 """Nats that raising is matched to (Gur-Arieh et al. 2025, arXiv:2501.08319)."""
-RAISED = (0.25, 0.5, 1.0, 2.0)
+RAISED = (0.5, 1.0, 2.0)
 EFFECT_TOKENS = 10
 ROWS = 64
 """Rows in one pass."""

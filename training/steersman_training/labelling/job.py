@@ -19,28 +19,31 @@ from rich.progress import Progress
 from steersman_training.chats import read_chats
 from steersman_training.documents import documents
 from steersman_training.labelling.activations import Activations, Block
+from steersman_training.labelling.causal import Causal, Output
 from steersman_training.labelling.collect import collect_part, num_parts
 from steersman_training.labelling.config import LabelConfig
 from steersman_training.labelling.corpus import SPLIT_PERCENT, SPLITS, TILE_TOKENS, Corpus
+from steersman_training.labelling.effects import EffectMaker
 from steersman_training.labelling.evidence import EvidenceMaker
 from steersman_training.labelling.judges import Embed, EmbeddingJudge, LexicalJudge
 from steersman_training.labelling.labels import Label, failed, label_vectors, nearest, never_fired
 from steersman_training.labelling.lens import Lens
 from steersman_training.labelling.measure import Background, Measured, measure
 from steersman_training.labelling.progress import run_stage
-from steersman_training.labelling.protocols import Explainer, FeatureEvidence, Judge, LabelDraft
+from steersman_training.labelling.protocols import Effects, Explainer, FeatureEvidence, Judge, LabelDraft
 from steersman_training.labelling.questions import Passages, QuestionMaker
 from steersman_training.labelling.refine import Refiner
 from steersman_training.labelling.stage import Stage, packed, packed_arrays
-from steersman_training.labelling.statistical import StatisticalExplainer
+from steersman_training.labelling.statistical import SPECIAL_SHARE, StatisticalExplainer
 from steersman_training.labelling.subject import Subject
 from steersman_training.labelling.tiles import DRAWN, Drawn, draw_tiles
 from steersman_training.labelling.token_text import TokenText
 from steersman_training.labelling.word_facts import WordFacts, pack_words, read_words
 
 PART_FEATURES = 256
-PART_TILES = 1024
-BACKGROUND_TILES = 2000
+PART_TILES = 512
+PART_EFFECTS = 16
+BACKGROUND_TILES = 1000
 """Explain tiles to which judges compare a lone text."""
 
 
@@ -161,7 +164,7 @@ class Job:
     @cached_property
     def evidence_stage(self) -> Stage:
         """What explainers see."""
-        inputs = {"version": 1, "collect": self.activations.key, "seed": self.config.seed}
+        inputs = {"version": 2, "collect": self.activations.key, "seed": self.config.seed}
         lens = cached(lambda: Lens(self.subject.host, self.subject.sae, self.text))
         facts = self.facts
 
@@ -183,9 +186,39 @@ class Job:
         ]
 
     @cached_property
-    def effects(self) -> dict[int, Any]:
-        """What the features that live on signs do; filled by `CausalSteps`."""
-        return {}
+    def causal(self) -> Causal:
+        """Runs the blocks above the layer on edited residual streams."""
+        subject = self.subject
+        return Causal(subject.host, subject.sae, subject.tokenizer, subject.sink_norm, self.text)
+
+    @cached_property
+    def effects(self) -> dict[int, Effects]:
+        """What the live features do that sit on special tokens, the template or signs."""
+        special = [one for one in self.facts if one.measured.special_share >= SPECIAL_SHARE]
+        routed = [one.measured.feature for one in special if one.measured.feature in self._live_set]
+        inputs = {"version": 1, "evidence": self.evidence_stage.key, "routed": routed}
+
+        def part(number: int) -> bytes:
+            some = routed[number * PART_EFFECTS : (number + 1) * PART_EFFECTS]
+            maker = EffectMaker(self.causal, self.corpus, self.config.seed)
+            return packed([pair for pair in maker.make([self._evidence_of(f) for f in some]) if pair[1]])
+
+        stage = self._made("effects", -(-len(routed) // PART_EFFECTS), inputs, part)
+        found = stage.read_all(list[tuple[int, Effects]])
+        return {feature: effects for part in found for feature, effects in part}
+
+    @cached_property
+    def outputs(self) -> dict[int, Output]:
+        """What every live feature does to ordinary text."""
+        inputs = {"version": 1, "measure": self.fact_stage.key, "features": self.config.features}
+        h_max = np.where(np.isin(np.arange(len(self.h_max)), self.live), self.h_max, 0)
+
+        def part(number: int) -> bytes:
+            first = number * PART_FEATURES
+            return packed(self.causal.outputs(range(first, min(first + PART_FEATURES, len(h_max))), h_max))
+
+        stage = self._made("outputs", self._num_parts, inputs, part)
+        return {one.feature: one for part in stage.read_all(list[Output]) for one in part}
 
     # Labels
 
@@ -196,7 +229,7 @@ class Job:
             "version": 1,
             "evidence": self.evidence_stage.key,
             "explainer": [self.explainer.name, self.explainer.version],
-            "effects": sorted(self.effects),
+            "effects": list(self.effects),
             "features": self.config.features,
         }
         step = max(1, self.explainer.batch_size // PART_FEATURES)
@@ -214,18 +247,29 @@ class Job:
         return [label for part in self.explain_stage.read_all(list[Label]) for label in part]
 
     @cached_property
+    def background_tiles(self) -> np.ndarray:
+        """Some explain tiles, to which judges compare a lone text."""
+        random = np.random.default_rng([self.config.seed, 11])
+        explain = np.flatnonzero(self.corpus.tile_split == SPLITS.index("explain"))
+        return np.sort(random.permutation(explain)[:BACKGROUND_TILES])
+
+    @cached_property
     def tile_vectors(self) -> np.ndarray:
-        """Unit embedding of every tile `[tiles, d]`, float16."""
-        tiles = len(self.corpus.tiles)
-        inputs = {"version": 1, "documents": self.document_stage.key}
+        """Unit embedding of every tile that a judge may see, 0 of the rest `[tiles, d]`, float16."""
+        asked = np.flatnonzero(self.corpus.tile_split != SPLITS.index("explain"))
+        wanted = np.sort(np.concatenate([asked, self.background_tiles]))
+        inputs = {"version": 2, "documents": self.document_stage.key, "background": BACKGROUND_TILES}
 
         def part(number: int) -> bytes:
-            some = range(number * PART_TILES, min((number + 1) * PART_TILES, tiles))
+            some = wanted[number * PART_TILES : (number + 1) * PART_TILES].tolist()
             vectors = self.embed([self.passages[tile].text for tile in some])
             return packed_arrays({"vectors": vectors.astype(np.float16)})
 
-        stage = self._made("tiles", -(-tiles // PART_TILES), inputs, part)
-        return np.concatenate([stage.arrays(number)["vectors"] for number in range(stage.parts)])
+        stage = self._made("tiles", -(-len(wanted) // PART_TILES), inputs, part)
+        parts = [stage.arrays(number)["vectors"] for number in range(stage.parts)]
+        found = np.zeros((len(self.corpus.tiles), parts[0].shape[1]), np.float16)
+        found[wanted] = np.concatenate(parts)
+        return found
 
     @cached_property
     def passages(self) -> Passages:
@@ -234,13 +278,12 @@ class Job:
 
     def open_judge(self, name: str) -> Judge:
         """A judge by name; see `backends` for those that ask a language model."""
-        random = np.random.default_rng([self.config.seed, 11])
-        explain = np.flatnonzero(self.corpus.tile_split == SPLITS.index("explain"))
-        some = np.sort(random.choice(explain, min(BACKGROUND_TILES, len(explain)), replace=False))
         if name == "embedding":
-            return EmbeddingJudge(self.embed, self.tile_vectors, self.tile_vectors[some].astype(np.float32))
+            return EmbeddingJudge(
+                self.embed, self.tile_vectors, self.tile_vectors[self.background_tiles].astype(np.float32)
+            )
         if name == "lexical":
-            return LexicalJudge(self.passages[tile] for tile in some.tolist())
+            return LexicalJudge(self.passages[tile] for tile in self.background_tiles.tolist())
         raise ValueError(f"There is no judge {name!r}: embedding, lexical.")
 
     @cached_property
@@ -298,6 +341,10 @@ class Job:
     @cached_property
     def _live_set(self) -> set[int]:
         return set(self.live)
+
+    def _evidence_of(self, feature: int) -> FeatureEvidence:
+        part = self.evidence_stage.read(feature // PART_FEATURES, list[FeatureEvidence])
+        return part[feature % PART_FEATURES]
 
     def _block(self, number: int) -> Block:
         first = number * PART_FEATURES

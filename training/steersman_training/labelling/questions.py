@@ -35,7 +35,7 @@ ROUNDS = 10
 NEIGHBOURS = 10
 """Nearest labels from which the stringent test takes its distractors."""
 OPTIONS = 4
-FUZZED = 10
+FUZZED = 5
 """Tiles marked right, and as many marked wrong."""
 
 

@@ -25,7 +25,7 @@ CONTEXT_Z = 8.0
 """A word before a firing that stands out less is not worth naming."""
 SEARCHED = 20
 FEW_DOCUMENTS = 3
-SPECIAL_SHARE = 0.5
+SPECIAL_SHARE = 0.7
 """From here on, words tell little and what the feature does tells more."""
 EARLY_SHARE, EARLY_BITS = 0.8, 0.002
 ONE_ROLE, ROLE_BASE = 0.95, 0.8

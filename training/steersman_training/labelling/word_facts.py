@@ -54,8 +54,12 @@ class WordFacts:
 
     @cached_property
     def background(self) -> np.ndarray:
-        """How often each word is in the explain documents `[words]`."""
-        return np.bincount(self.words.of_token[self.explain], minlength=len(self.words.text)).astype(float)
+        """How often each word is in the explain documents, repeats damped `[words]`."""
+        word = self.words.of_token[self.explain]
+        of_pair, weight = damped(
+            word, np.ones(len(word)), self.corpus.document_of[self.explain], len(self.corpus.documents)
+        )
+        return np.bincount(of_pair, weight, minlength=len(self.words.text))
 
     @cached_property
     def _total(self) -> float:
@@ -117,16 +121,30 @@ class WordFacts:
     ) -> tuple[Weighted, ...]:
         if not len(word):
             return ()
+        documents = len(self.corpus.documents)
         present, of = np.unique(word, return_inverse=True)
-        count = np.bincount(of, weight)
-        z = z_scores(count, self.background[present], total=self._total)
-        pairs = np.unique(of * np.int64(len(self.corpus.documents)) + document)
-        spread = np.bincount(pairs // len(self.corpus.documents), minlength=len(z))
+        mass = np.bincount(of, weight)
+        of_pair, damped_weight = damped(of, weight, document, documents)
+        z = z_scores(np.bincount(of_pair, damped_weight), self.background[present], total=self._total)
+        spread = np.bincount(of_pair)
         z[spread < min(WORD_DOCUMENTS, spread.max())] = -np.inf
         best = np.argsort(-z, kind="stable")[:KEPT]
-        mass = count.sum()
         return tuple(
-            Weighted(self.words.text[present[index]], float(z[index]), float(count[index] / mass))
+            Weighted(self.words.text[present[index]], float(z[index]), float(mass[index] / mass.sum()))
             for index in best.tolist()
             if z[index] >= LEAST_Z
         )
+
+
+def damped(
+    word: np.ndarray, weight: np.ndarray, document: np.ndarray, documents: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each pair of a word and a document once: the word, and its weight there over √ of how often it is.
+
+    What is repeated in one document is less than as many witnesses: words come in bursts (Church & Gale
+    1995, "Poisson mixtures").
+    """
+    pairs, of, counts = np.unique(
+        word * np.int64(documents) + document, return_inverse=True, return_counts=True
+    )
+    return pairs // documents, np.bincount(of, weight) / np.sqrt(counts)

@@ -1,0 +1,139 @@
+"""`steersman label`: name an SAE's features, score the names, and make a catalogue of both."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steersman.cli import Command
+from steersman_training.model_arguments import add_model_arguments, add_source_argument, best_device
+
+if TYPE_CHECKING:
+    from steersman_training.labelling.config import LabelConfig
+
+EPILOG = """\
+examples:
+  steersman label plan --harvest runs/harvest --sae runs/sae/sae.safetensors --out runs/label
+  steersman label run --harvest runs/harvest --sae runs/sae/sae.safetensors --out runs/label
+  steersman label status --out runs/label
+  steersman label resume --out runs/label
+
+It reads the chats that neither the harvest nor the evaluation reads, and splits them into documents to
+explain from, to choose from and to score on. A job that was stopped, in whatever way, goes on where it was.
+In the end --out holds catalog.duckdb for `steersman bundle`, report.html for people and summary.json.
+docs/labelling.md says what each score means."""
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "action",
+        choices=["plan", "run", "status", "resume"],
+        help="say what a job takes, do it, say how far it is, or go on with it",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the job")
+    add_model_arguments(parser)
+    add_source_argument(parser)
+    parser.add_argument("--sae", type=Path, metavar="FILE", help="the SAE, in canonical form")
+    sink = parser.add_mutually_exclusive_group()
+    sink.add_argument(
+        "--bundle", metavar="NAME", help="label this bundle's SAE anew; it says model and layer"
+    )
+    sink.add_argument(
+        "--harvest", type=Path, metavar="DIR", help="what the SAE was trained on, for the layer and sinks"
+    )
+    sink.add_argument("--sink-norm", type=float, metavar="NORM", help="residual norm of attention sinks")
+    parser.add_argument(
+        "--tokens", type=int, default=1_000_000, help="how many to read (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="fixes all that is drawn (default: %(default)s)")
+    parser.add_argument("--features", type=int, metavar="N", help="only those with the most activation mass")
+    parser.add_argument(
+        "--refine-rounds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="0 keeps first labels (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-usd",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="refuse what may cost more (default: %(default)s)",
+    )
+
+
+def _run(args: Namespace) -> None:
+    from steersman_training.labelling import run as steps  # heavy: not for --help
+
+    if args.action == "status":
+        steps.show_status(args.out)
+    elif args.action == "resume":
+        from steersman_training.labelling.config import LabelConfig
+
+        steps.run(args.out, LabelConfig.load(args.out))
+    elif args.action == "plan":
+        steps.plan(args.out, _config(args))
+    else:
+        steps.run(args.out, _config(args))
+
+
+def _config(args: Namespace) -> "LabelConfig":
+    from steersman_training.labelling.config import LabelConfig
+
+    model, layer, sae, sink_norm = _subject(args)
+    return LabelConfig(
+        model=model,
+        layer=layer,
+        sae=str(sae.resolve()),
+        sink_norm=sink_norm,
+        source=args.source if isinstance(args.source, str) else ",".join(args.source),
+        tokens=args.tokens,
+        seed=args.seed,
+        features=args.features,
+        refine_rounds=args.refine_rounds,
+        max_usd=args.max_usd,
+        device=best_device(args.device),
+        dtype=args.dtype,
+        cache_dir=str(args.cache_dir),
+    )
+
+
+def _subject(args: Namespace) -> tuple[str, int, Path, float]:
+    """Model, layer, SAE and the norm of attention sinks.
+
+    Raises:
+        ValueError: They are not all given, or contradict each other.
+    """
+    from steersman_engine.bundle import SAE_FILE, Bundle
+    from steersman_engine.presets import PRESETS
+    from steersman_training.shards import Manifest
+
+    if args.bundle is not None:
+        if args.sae is not None:
+            raise ValueError("A bundle has its own SAE: pass --bundle or --sae, not both.")
+        bundle = Bundle.named(args.bundle)
+        manifest = bundle.manifest
+        return manifest.model, manifest.layer, bundle.folder / SAE_FILE, manifest.sink_norm
+    if args.sae is None:
+        raise ValueError("Which SAE? Pass --sae and --harvest, or --bundle.")
+    if args.harvest is not None:
+        manifest = Manifest.load(args.harvest)
+        if args.model != manifest.model or args.layer not in (None, manifest.layer):
+            raise ValueError(
+                f"{args.harvest} is of {manifest.model}, layer {manifest.layer}: pass the one that the"
+                " SAE was trained on, and its model."
+            )
+        return manifest.model, manifest.layer, args.sae, manifest.sink_norm
+    preset = PRESETS.get(args.model)
+    layer = preset.layer if args.layer is None and preset is not None else args.layer
+    if layer is None or args.sink_norm is None:
+        raise ValueError("Without --harvest or --bundle, pass --layer and --sink-norm.")
+    return args.model, layer, args.sae, args.sink_norm
+
+
+command = Command(
+    summary="name an SAE's features, score the names, make a catalogue",
+    add_arguments=_add_arguments,
+    run=_run,
+    epilog=EPILOG,
+)

@@ -1,0 +1,178 @@
+"""What the scores say of all features together, baselines beside."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from msgspec import Struct
+
+from steersman_training.labelling.labels import Label
+from steersman_training.labelling.nulls import SHUFFLED, UNIGRAM
+from steersman_training.labelling.questions import Question
+from steersman_training.labelling.scoring import Answer, Score
+from steersman_training.labelling.statistics import above_chance, mean_interval, shrunken
+
+SHOWN, EARLIER, RANDOM = "labels", "before refinement", "random SAE"
+BASELINES = {SHUFFLED: "shuffled labels", UNIGRAM: "unigram rule"}
+NOT_LABELS = ("shuffled labels", "unigram rule", RANDOM)
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One judge's result in one test over all features."""
+
+    test: str
+    measure: str
+    judge: str
+    of: str
+    """`labels`, `before refinement`, `shuffled labels`, `unigram rule` or `random SAE`."""
+    features: int
+    mean: float
+    low: float
+    high: float
+    """95 % interval of the mean, bootstrapped over features."""
+    chance: float
+    asked: int
+    failures: int
+    above_chance: float | None
+    """Share of features above chance at a false discovery rate of 5 %; only of tests with choices."""
+
+
+class Breakdown(Struct, frozen=True, kw_only=True):
+    """The share of right choices in one tier of distractors, or one stratum of activation."""
+
+    test: str
+    judge: str
+    by: str
+    value: str
+    answered: int
+    share: float
+
+
+class Rating(Struct, frozen=True, kw_only=True):
+    """The number a feature is ranked by."""
+
+    feature: int
+    label: str
+    score: float
+    """Share right in the stringent test, drawn towards the mean of all features."""
+    trusted: bool
+    """Above chance in the contrastive test, at a false discovery rate of 5 % over all features."""
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """What a card shows of a labelling job."""
+
+    features: int
+    live: int
+    unclear: int
+    failed: int
+    """Labels that the explainer did not give; a statistical one stands in."""
+    replaced: int
+    """Labels that refinement replaced."""
+    explainer: str
+    judges: tuple[str, ...]
+    documents: int
+    tokens: int
+    splits: dict[str, int]
+    """Documents in each."""
+    trusted: int
+    lines: list[Line]
+    breakdowns: list[Breakdown]
+    special: int = 0
+    """Features explained by what they do."""
+    echo_groups: int = 0
+    causal: dict[str, float] = {}
+
+
+def lines_of(scores: Iterable[Score], shown: Mapping[int, str], *, of: str | None = None) -> list[Line]:
+    """One line for each judge, test and kind of label; `of` names all of them where they are a baseline."""
+    groups: dict[tuple[str, str, str], list[Score]] = {}
+    for score in scores:
+        kind = _kind(score, shown)
+        if of is not None:
+            if kind != SHOWN:
+                continue
+            kind = of
+        groups.setdefault((score.test, score.judge, kind), []).append(score)
+    return [
+        _line(*key, found)
+        for key, found in sorted(groups.items(), key=lambda one: (one[0][0], one[0][1], one[0][2]))
+    ]
+
+
+def breakdowns_of(
+    questions: Sequence[Question],
+    answers: Mapping[str, Sequence[Answer]],
+    judge: str,
+    shown: Mapping[int, str],
+) -> list[Breakdown]:
+    """Shares of right choices of the shown labels by tier and by stratum."""
+    of = {question.id: question for question in questions}
+    counts: dict[tuple[str, str, str], list[int]] = {}
+    wanted = set(shown.values())
+    for label, given in answers.items():
+        if label not in wanted:
+            continue
+        for answer in given:
+            question = of[answer.question]
+            if answer.choice is None or question.test not in ("contrastive", "stringent"):
+                continue
+            right = int(answer.choice == question.answer)
+            for by, value in (("tier", question.tier), ("stratum", str(question.stratum))):
+                total = counts.setdefault((question.test, by, value), [0, 0])
+                total[0] += 1
+                total[1] += right
+    return [
+        Breakdown(test=test, judge=judge, by=by, value=value, answered=n, share=k / n)
+        for (test, by, value), (n, k) in sorted(counts.items())
+    ]
+
+
+def ratings_of(
+    scores: Iterable[Score], labels: Sequence[Label], live: Sequence[int], judge: str
+) -> list[Rating]:
+    """Of every live feature, by `judge`; one without a stringent test gets the mean of all."""
+    of = {(s.feature, s.test): s for s in scores if s.judge == judge and s.label == labels[s.feature].id}
+    pairs = [of.get((feature, "contrastive")) for feature in live]
+    fours = [of.get((feature, "stringent")) for feature in live]
+    trusted = above_chance(*_counts(pairs), 0.5)
+    drawn = shrunken(*_counts(fours))
+    return [
+        Rating(feature=feature, label=labels[feature].id, score=float(score), trusted=bool(sure))
+        for feature, score, sure in zip(live, drawn, trusted, strict=True)
+    ]
+
+
+def _counts(scores: Sequence[Score | None]) -> tuple[np.ndarray, np.ndarray]:
+    """Right choices and answered questions `[features]`."""
+    right = np.array([0 if score is None else score.right for score in scores])
+    answered = np.array([0 if score is None else score.answered for score in scores])
+    return right, answered
+
+
+def _kind(score: Score, shown: Mapping[int, str]) -> str:
+    name, colon, _ = score.label.partition(":")
+    if colon:
+        return BASELINES[name]
+    return SHOWN if shown[score.feature] == score.label else EARLIER
+
+
+def _line(test: str, judge: str, of: str, found: list[Score]) -> Line:
+    values = np.array([score.value for score in found if score.value == score.value])
+    low, high = mean_interval(values) if len(values) else (0.0, 1.0)
+    beats = None
+    if test in ("contrastive", "stringent"):
+        beats = float(above_chance(*_counts(found), found[0].chance).mean())
+    return Line(
+        test=test,
+        measure=found[0].measure,
+        judge=judge,
+        of=of,
+        features=len(values),
+        mean=float(values.mean()) if len(values) else float("nan"),
+        low=low,
+        high=high,
+        chance=found[0].chance,
+        asked=sum(score.asked for score in found),
+        failures=sum(score.failures for score in found),
+        above_chance=beats,
+    )
