@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -13,13 +14,13 @@ from steersman_engine.prompt import chat_template_sha256
 from steersman_engine.sae import SAE
 from steersman_engine.sinks import is_sink, sink_norm_of
 from steersman_training.chats import Chat
+from steersman_training.documents import Document, documents
 from steersman_training.evaluate import evaluate, evaluate_file, next_token, reconstruction, usage
 from steersman_training.evaluation_set import Batch, EvaluationConfig, batches
-from steersman_training.harvest import Document, documents
+from steersman_training.manifest import Manifest
+from steersman_training.measures import usages
 from steersman_training.metrics import Metrics
-from steersman_training.recipes import smol_cpu
-from steersman_training.shards import Manifest
-from steersman_training.train import StepMetrics, TrainFacts
+from steersman_training.untrained import untrained_like
 
 NO_SINKS = 1e9
 CONFIG = EvaluationConfig(source="made up", tokens=600, usage_tokens=1500, max_length=64, batch_tokens=512)
@@ -121,14 +122,17 @@ def test_l0_mse_and_cosine_are_means_over_tokens(held: list[Batch], tiny_sae: SA
     assert (found.l0, found.mse, found.cosine) == pytest.approx((l0, mse, cosine), rel=1e-5)
 
 
-def test_the_roles_add_up_to_all(tiny_host: HostModel, held: list[Batch], tiny_sae: SAE) -> None:
+def test_roles_add_up_to_all_and_so_do_content_and_template(
+    tiny_host: HostModel, held: list[Batch], tiny_sae: SAE
+) -> None:
     rebuilt = reconstruction(tiny_sae, held)
     losses = next_token(tiny_host, held, tiny_sae)
-    assert set(rebuilt) == set(losses) == {"all", "user", "assistant"}
-    for found in (rebuilt, losses):
-        assert found["all"].tokens == found["user"].tokens + found["assistant"].tokens
-    by_role = sum(losses[role].ce_sae * losses[role].tokens for role in ("user", "assistant"))
-    assert losses["all"].ce_sae == pytest.approx(by_role / losses["all"].tokens)
+    assert set(rebuilt) == set(losses) == {"all", "user", "assistant", "content", "special"}
+    for both in (("user", "assistant"), ("content", "special")):
+        for found in (rebuilt, losses):
+            assert found["all"].tokens == sum(found[part].tokens for part in both)
+        summed = sum(losses[part].ce_sae * losses[part].tokens for part in both)
+        assert losses["all"].ce_sae == pytest.approx(summed / losses["all"].tokens)
 
 
 def test_a_feature_that_never_fires_is_dead(held: list[Batch], tiny_sae: SAE) -> None:
@@ -183,7 +187,6 @@ def evaluated(
     source = folder / "chats.jsonl"
     source.write_text("\n".join(lines))
     sae.save(folder / "sae.safetensors")
-    step = StepMetrics(1, 1, 0.1, 0.9, 4.0, 4.0, 0, 1.0, 1e-3, 100.0)
     harvest = Manifest(
         model="tiny",
         fingerprint=host.fingerprint(),
@@ -196,8 +199,8 @@ def evaluated(
         target_tokens=1,
         sink_norm=1234.5,
     )
-    facts = TrainFacts(smol_cpu(), harvest, input_scale=1.0, num_epochs=1.0, torch_version="2", last=step)
-    (folder / "train.json").write_bytes(msgspec.json.encode(facts))
+    facts = msgspec.json.encode({"harvest": harvest, "other": "things"})
+    (folder / "train.json").write_bytes(facts)
     config = replace(CONFIG, source=str(source))
     out = folder / "metrics.json"
     return evaluate_file(host, tokenizer, folder / "sae.safetensors", config, out, cache=folder)
@@ -222,3 +225,63 @@ def test_a_file_that_was_trained_on_another_layer_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="trained on layer 2 of tiny, and this is layer 1"):
         evaluated(tiny_host, tiny_tokenizer, tiny_sae, tmp_path, layer=2)
+
+
+def test_an_untrained_sae_has_the_same_l0_and_rebuilds_less(held: list[Batch]) -> None:
+    x = kept_residuals(held).float()
+    x = x - x.mean(dim=0)
+    _, _, rows = torch.linalg.svd(x, full_matrices=False)
+    sae = SAE(  # the first ten principal directions, either way
+        W_enc=torch.cat([rows[:10], -rows[:10]]).T,
+        b_enc=-(kept_residuals(held).float().mean(dim=0) @ torch.cat([rows[:10], -rows[:10]]).T),
+        W_dec=torch.cat([rows[:10], -rows[:10]]),
+        b_dec=kept_residuals(held).float().mean(dim=0),
+        threshold=torch.zeros(20),
+    )
+    trained = reconstruction(sae, held)["all"]
+    random = reconstruction(untrained_like(sae, kept_residuals(held).float(), l0=trained.l0), held)["all"]
+    assert random.l0 == pytest.approx(trained.l0, rel=0.05)
+    assert 0 < random.explained_variance < trained.explained_variance
+
+
+def test_the_same_is_measured_of_an_untrained_sae(
+    tiny_host: HostModel, tiny_tokenizer: PreTrainedTokenizerFast, chats: list[Chat], tiny_sae: SAE
+) -> None:
+    metrics = evaluate(tiny_host, tiny_tokenizer, chats, tiny_sae, CONFIG, sae_sha256="s")
+    assert metrics.untrained is not None
+    assert metrics.untrained.usage.tokens == metrics.usage.tokens
+    l0 = metrics.untrained.reconstruction["all"].l0
+    assert l0 == pytest.approx(metrics.reconstruction["all"].l0, rel=0.1)
+
+
+def test_intervals_hold_the_figure_and_narrow_with_more_documents(
+    tiny_host: HostModel, tiny_tokenizer: PreTrainedTokenizerFast, chats: list[Chat], tiny_sae: SAE
+) -> None:
+    widths = []
+    for count in (10, 100):
+        read = islice(documents(chats, "train", tiny_tokenizer, max_length=64, seed=0), count)
+        found = reconstruction(tiny_sae, list(batches(tiny_host, list(read), NO_SINKS, batch_tokens=512)))
+        low, high = found["all"].intervals["l0"]
+        assert low < found["all"].l0 < high
+        widths.append(high - low)
+    assert widths[1] < 0.6 * widths[0]
+
+
+def test_features_that_fire_together_and_point_alike_are_an_echo_group(
+    held: list[Batch], tiny_sae: SAE
+) -> None:
+    for tensor in (tiny_sae.W_enc.T, tiny_sae.b_enc, tiny_sae.W_dec, tiny_sae.threshold):
+        tensor[30] = tensor[3]  # does what feature 3 does
+    tiny_sae.W_dec[31] = tiny_sae.W_dec[4]  # points alike, but is never on
+    tiny_sae.threshold[31] = 1e6
+    ((_, geometry),) = usages([tiny_sae], held, ("evaluation",))
+    assert geometry.echo_groups == ((3, 30),)
+    assert geometry.max_cosine == pytest.approx(1)
+
+
+def test_a_folder_of_a_run_is_evaluated_as_its_file(
+    tiny_host: HostModel, tiny_tokenizer: PreTrainedTokenizerFast, tiny_sae: SAE, tmp_path: Path
+) -> None:
+    by_file = evaluated(tiny_host, tiny_tokenizer, tiny_sae, tmp_path, layer=1)
+    config, out = replace(CONFIG, source=str(tmp_path / "chats.jsonl")), tmp_path / "again.json"
+    assert evaluate_file(tiny_host, tiny_tokenizer, tmp_path, config, out, cache=tmp_path) == by_file

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from steersman_engine.host import HostModel
+from steersman_engine.prompt import ROLES, Kind
 from steersman_engine.sinks import is_sink
-from steersman_training.chats import Split
-from steersman_training.harvest import Document, padded
+from steersman_training.documents import Document, padded
+from steersman_training.sources.chat import Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class Batch:
     role: Tensor  # [batch, pos], index into ROLES
     real: Tensor  # [batch, pos], not padding
     kept: Tensor  # [batch, pos]
+    kind: Tensor  # [batch, pos], a Kind
+    document: Tensor  # [batch, pos], its number in the set
 
     @property
     def scored(self) -> Tensor:
@@ -62,11 +65,23 @@ def batches(
 ) -> Iterator[Batch]:
     """The documents' residual streams, longest documents first."""
     for rows, token_ids in padded(chosen, batch_tokens=batch_tokens):
-        role = torch.zeros_like(token_ids)
+        role, kind = torch.zeros_like(token_ids), torch.zeros_like(token_ids)
         real = torch.zeros_like(token_ids, dtype=torch.bool)
         for row, document in enumerate(rows):
             role[row, : len(document.prompt)] = torch.tensor(document.prompt.roles)
+            kind[row, : len(document.prompt)] = torch.tensor(document.prompt.kinds)
             real[row, : len(document.prompt)] = True
-        token_ids, role, real = (tensor.to(host.device) for tensor in (token_ids, role, real))
+        numbers = torch.tensor([document.index for document in rows])[:, None].expand_as(token_ids)
+        columns = (token_ids, role, real, kind, numbers)
+        token_ids, role, real, kind, numbers = (column.to(host.device) for column in columns)
         resid = host.residual(token_ids)
-        yield Batch(token_ids, resid, role, real, real & ~is_sink(resid, sink_norm))
+        kept = real & ~is_sink(resid, sink_norm)
+        yield Batch(token_ids, resid, role, real, kept, kind, numbers)
+
+
+def parts(role: Tensor, kind: Tensor) -> dict[str, Tensor]:
+    """Which of some positions are in each part that occurs: all, a role's, content or special."""
+    masks = {"all": torch.ones_like(role, dtype=torch.bool)}
+    masks |= {name: role == index for index, name in enumerate(ROLES)}
+    masks |= {"content": kind == Kind.CONTENT, "special": kind != Kind.CONTENT}
+    return {name: mask for name, mask in masks.items() if mask.any()}
