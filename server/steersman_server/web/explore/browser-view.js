@@ -8,12 +8,12 @@ import { say } from "../lib/say.js";
 const PAGE = 40;
 const SORTS = [
   ["", "by index or match"],
-  ["-score", "best label first"],
+  ["-rating", "best label first"],
   ["-density", "most frequent first"],
   ["density", "rarest first"],
   ["-h_max", "strongest first"],
 ];
-const FIELDS = ["query", "mode", "min_score", "min_density", "max_density", "sort"];
+const FIELDS = ["query", "mode", "min_rating", "min_density", "max_density", "sort", "trusted"];
 
 /** The view of what the address asks for. */
 export function browserView(_, parameters) {
@@ -60,6 +60,7 @@ function filters(wanted) {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
     const query = new URLSearchParams();
+    form.delete(form.get("query") ? "sort" : "mode"); // a search is ordered by its matches
     for (const name of FIELDS) if (form.get(name)) query.set(name, form.get(name));
     location.hash = query.size ? `#/features?${query}` : "#/features";
   };
@@ -72,9 +73,10 @@ function filters(wanted) {
     h("label", { class: "wide" }, "Search", h("input", { type: "search", name: "query", value: wanted.query, placeholder: "by meaning or words" })),
     select("mode", "How", [["", "meaning and words"], ["semantic", "meaning"], ["keyword", "words"]]),
     select("sort", "Order", SORTS),
-    number("min_score", "Label score from", { min: 0, max: 1, step: 0.05 }),
+    number("min_rating", "Label score from", { min: 0, max: 1, step: 0.05 }),
     number("min_density", "Fires on at least", { min: 0, max: 1, step: "any" }),
     number("max_density", "at most", { min: 0, max: 1, step: "any" }),
+    h("label", { class: "check" }, h("input", { type: "checkbox", name: "trusted", value: "true", checked: wanted.trusted === "true" }), "Above chance"),
     h("button", { type: "submit", class: "primary" }, "Show"),
   );
 }
@@ -85,7 +87,7 @@ function row(feature) {
     {},
     h("td", { class: "number" }, feature.index),
     h("td", {}, h("a", { href: `#/feature/${feature.index}`, class: "label" }, feature.label)),
-    h("td", { class: "number" }, feature.label_score === undefined || feature.label_score === null ? "–" : short(feature.label_score)),
+    h("td", { class: "number" }, feature.rating === undefined ? "–" : short(feature.rating)),
     h("td", { class: "number" }, percent(feature.density)),
     h("td", { class: "number" }, short(feature.h_max)),
   );

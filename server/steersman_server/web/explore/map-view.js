@@ -84,7 +84,7 @@ class FeatureMap {
     context.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
     const radius = Math.min(7, 1.6 * Math.sqrt(this.#camera.closeness));
     context.fillStyle = style.getPropertyValue("--point");
-    for (const point of this.#points) this.#dot(context, point, radius, 0.35 + 0.65 * (point.score ?? 0.3));
+    for (const point of this.#points) this.#dot(context, point, radius, 0.35 + 0.65 * (point.rating ?? 0.3));
     context.fillStyle = style.getPropertyValue("--point-chosen");
     for (const point of this.#points) if (this.#selected.has(point.index)) this.#dot(context, point, radius + 1, 1);
     context.globalAlpha = 1;
