@@ -82,10 +82,11 @@ def _check_parts(facts: TrainFacts, metrics: Metrics, catalog: Path, sae: SAE, s
 
 
 def _training(facts: TrainFacts) -> dict[str, object]:
-    harvest = facts.harvest
+    harvest, config = facts.harvest, msgspec.to_builtins(facts.config)
+    own = config.pop("architecture")
     return {
-        "architecture": "batch_topk",
-        "config": msgspec.to_builtins(facts.config),
+        "architecture": own.pop("kind"),
+        "config": own | config,
         "source": harvest.source,
         "tokens": harvest.tokens,
         "max_length": harvest.max_length,

@@ -1,78 +1,74 @@
-"""What an SAE is trained with. A recipe is a function that returns a whole `TrainConfig`."""
+"""Recipes: functions that return a whole `TrainConfig`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, get_args
 
-DTYPES = Literal["bfloat16", "float32"]
+from steersman_training.train_config import BatchTopK, Matryoshka, StandardL1, TrainConfig
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainConfig:
-    """Everything that shapes a BatchTopK run beside its data.
-
-    Raises:
-        ValueError: `k`, `num_samples` or `dtype` cannot be.
-    """
-
-    d_sae: int
-    """Number of features."""
-    k: int
-    """Active features a token, on average over a batch."""
-    num_samples: int
-    """Tokens to learn from; a harvest that holds fewer is read again."""
-    batch_size: int = 2048
-    lr: float
-    """Highest learning rate of Adam."""
-    warmup: float = 0.05
-    """Share of the steps in which the learning rate rises from 0."""
-    decay: float = 0.2
-    """Share of the steps, the last ones, in which it falls to 0."""
-    max_grad_norm: float = 1.0
-    aux_alpha: float = 1 / 32
-    """Weight of the AuxK loss, which brings dead features back."""
-    dead_after: int
-    """Tokens after which a silent feature is dead."""
-    threshold_decay: float = 0.99
-    """Of the moving average that becomes the served threshold; one update a step."""
-    dtype: DTYPES = "bfloat16"
-    """Of the two dense products; weights, sums and the optimiser are float32."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.k <= self.d_sae:
-            raise ValueError(f"k is {self.k}: it must be 1 to d_sae, {self.d_sae}.")
-        if self.num_samples < self.batch_size:
-            raise ValueError(f"num_samples is {self.num_samples}, less than a batch of {self.batch_size}.")
-        if self.dtype not in get_args(DTYPES):
-            raise ValueError(f"dtype is {self.dtype!r}, not one of {', '.join(get_args(DTYPES))}.")
-
-    @property
-    def num_steps(self) -> int:
-        """Optimiser steps, of one batch each."""
-        return self.num_samples // self.batch_size
-
-
-def scaled_lr(d_sae: int) -> float:
-    """Adam's learning rate for TopK SAEs of a width (Gao et al. 2024, arXiv:2406.04093, section 2.3)."""
-    return 2e-4 / (d_sae / 2**14) ** 0.5
-
-
-def smol_cpu() -> TrainConfig:
-    """SmolLM2-135M on a CPU: under half an hour on two cores."""
-    return TrainConfig(d_sae=4608, k=48, num_samples=8_000_000, lr=scaled_lr(4608), dead_after=500_000)
-
-
-def llama3_8b() -> TrainConfig:
-    """Llama-3-8B-Instruct on one GPU with 80 GB; not yet run."""
+def smollm2_135m_cpu() -> TrainConfig:
+    """SmolLM2-135M on two CPU cores: BatchTopK, 4,608 features."""
     return TrainConfig(
+        architecture=BatchTopK(k=48), d_sae=4608, num_samples=8_000_000, lr_warmup=0.05, dead_after=500_000
+    )
+
+
+def smollm2_135m_l1_april() -> TrainConfig:
+    """SmolLM2-135M by Anthropic's April 2024 recipe, but with a short run's learning rate."""
+    return TrainConfig(
+        architecture=StandardL1(), d_sae=4608, num_samples=8_000_000, lr=5e-4, dead_after=500_000
+    )
+
+
+def smollm2_135m_matryoshka() -> TrainConfig:
+    """SmolLM2-135M: Matryoshka-BatchTopK, 4,608 features in five nested groups."""
+    return TrainConfig(
+        architecture=Matryoshka(k=48), d_sae=4608, num_samples=8_000_000, lr_warmup=0.05, dead_after=500_000
+    )
+
+
+def llama3_8b_instruct_l19_april() -> TrainConfig:
+    """Llama-3-8B-Instruct, block 19, by Anthropic's April 2024 recipe, 200,000 steps. Not yet run."""
+    return TrainConfig(
+        architecture=StandardL1(),
         d_sae=65_536,
-        k=64,
-        num_samples=400_000_000,
-        batch_size=8192,
-        lr=scaled_lr(65_536),
+        num_samples=819_200_000,
+        batch_size=4096,
         dead_after=10_000_000,
     )
 
 
-RECIPES: dict[str, Callable[[], TrainConfig]] = {"smol-cpu": smol_cpu, "llama3-8b": llama3_8b}
+def llama3_8b_instruct_l19_batchtopk() -> TrainConfig:
+    """Llama-3-8B-Instruct, block 19: BatchTopK, 65,536 features, one GPU with 80 GB. Not yet run."""
+    return TrainConfig(
+        architecture=BatchTopK(k=64),
+        d_sae=65_536,
+        num_samples=500_000_000,
+        batch_size=8192,
+        lr_warmup=0.01,
+        dead_after=10_000_000,
+    )
+
+
+def llama3_8b_instruct_l19_matryoshka() -> TrainConfig:
+    """Llama-3-8B-Instruct, block 19: Matryoshka-BatchTopK, 65,536 features in five groups. Not yet run."""
+    return TrainConfig(
+        architecture=Matryoshka(k=64),
+        d_sae=65_536,
+        num_samples=500_000_000,
+        batch_size=8192,
+        lr_warmup=0.01,
+        dead_after=10_000_000,
+    )
+
+
+RECIPES: dict[str, Callable[[], TrainConfig]] = {
+    recipe.__name__: recipe
+    for recipe in (
+        smollm2_135m_cpu,
+        smollm2_135m_l1_april,
+        smollm2_135m_matryoshka,
+        llama3_8b_instruct_l19_april,
+        llama3_8b_instruct_l19_batchtopk,
+        llama3_8b_instruct_l19_matryoshka,
+    )
+}

@@ -1,16 +1,22 @@
 """Products with feature activations of which few are not zero.
 
 Shapes: `batch` tokens, `d_in` the width of the residual stream, `d_sae` the number of features,
-`active` the activations that are kept in the whole batch. Only the two products that decide which
-activations those are, and how each should change, are dense: `x W_enc` and `∂x̂ W_decᵀ`. The others
-sum `active` rows, which `embedding_bag` does on every device.
+`active` the activations that are kept in the whole batch. Only the product that decides which
+activations those are, `x W_enc`, is dense. The others sum `active` rows, or multiply them with each other,
+which PyTorch's kernels of `embedding_bag` do on every device without writing the rows out.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
+
+from steersman_training.world import ALONE, World
+
+Choose = Callable[[Tensor], Tensor]
+"""From pre-activations `[batch, d_sae]` to the places of those to keep, in flat order, ascending."""
 
 
 class Active(NamedTuple):
@@ -22,77 +28,104 @@ class Active(NamedTuple):
     """Their order by feature, then token."""
 
 
-def largest(pre: Tensor, count: int, floor: float) -> Active:
-    """The `count` largest entries of `pre` `[batch, d_sae]` that are above zero; all, if fewer are.
+def largest(pre: Tensor, count: int, floor: float, world: World = ALONE) -> Tensor:
+    """Where the `count` largest entries above zero are, among all processes' `pre`; all, if fewer are.
 
     Those above `floor` are looked at first: a `floor` a little below the smallest entry that is kept
-    makes this fast, any other leaves it correct. Of equal entries at the border some are kept.
+    makes this fast, any other leaves it correct. Of equal entries at the border some are kept; by several
+    processes, all.
     """
     flat = pre.flatten()
-    candidates = (flat > floor).nonzero()[:, 0]
-    if len(candidates) < count and floor > 0:
-        candidates = (flat > 0).nonzero()[:, 0]
-    if len(candidates) > count:
-        chosen = flat[candidates].topk(count, sorted=False).indices
-        keep = torch.zeros_like(candidates, dtype=torch.bool)
-        keep[chosen] = True
-        candidates = candidates[keep]
-    token, feature = candidates // pre.shape[1], candidates % pre.shape[1]
-    return Active(token, feature, torch.argsort(feature, stable=True))
+    candidates = above(flat, floor)
+    total = _total(candidates, world)
+    if total < count and floor > 0:
+        candidates = above(flat, 0.0)
+        total = _total(candidates, world)
+    if total <= count:
+        return candidates
+    values = flat[candidates]
+    if world.size > 1:
+        cut = world.gathered(values.float()).topk(count, sorted=False).values.min()
+        return candidates[values >= cut]
+    keep = torch.zeros_like(candidates, dtype=torch.bool)
+    keep[values.topk(count, sorted=False).indices] = True
+    return candidates[keep]
+
+
+def above(pre: Tensor, threshold: float | Tensor) -> Tensor:
+    """Where entries are above `threshold`, in flat order."""
+    return (pre > threshold).flatten().nonzero()[:, 0]
+
+
+def _total(candidates: Tensor, world: World) -> int:
+    if world.size == 1:
+        return len(candidates)
+    return int(world.sum(torch.tensor(len(candidates), device=candidates.device)))
 
 
 class Encode(torch.autograd.Function):
-    """The largest activations of `relu(x W_enc + b_enc)`: their values `[active]`, and an `Active`.
+    """The chosen entries of `x W_enc + b_enc`: their values `[active]`, and an `Active`.
 
     `dtype` is that of the product. `x` gets no gradient, and `W_enc` one in column-major layout.
     """
 
     @staticmethod
     def forward(  # noqa: D102  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, x: Tensor, W_enc: Tensor, b_enc: Tensor, count: int, floor: float, dtype: torch.dtype
+        ctx: Any, x: Tensor, W_enc: Tensor, b_enc: Tensor, choose: Choose, dtype: torch.dtype
     ) -> tuple[Tensor, ...]:
         pre = torch.addmm(b_enc.to(dtype), x.to(dtype), W_enc.to(dtype))
-        active = largest(pre, count, floor)
+        places = choose(pre)
+        d_sae = W_enc.shape[1]
+        feature = places % d_sae
+        # 32 bits sort twice as fast
+        active = Active(places // d_sae, feature, torch.argsort(feature.int(), stable=True))
         ctx.save_for_backward(x, *active)
-        ctx.d_sae = W_enc.shape[1]
+        ctx.d_sae = d_sae
         ctx.mark_non_differentiable(*active)
-        return pre[active.token, active.feature].float(), *active
+        return pre.flatten()[places].to(b_enc.dtype), *active
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102  # pyright: ignore[reportIncompatibleMethodOverride]
         x, *active = ctx.saved_tensors
         active = Active(*active)
-        grad_W_enc = _sum_by_feature(x, grads[0], active, ctx.d_sae).T
-        grad_b_enc = torch.zeros(ctx.d_sae, device=x.device).index_add_(0, active.feature, grads[0])
-        return None, grad_W_enc, grad_b_enc, None, None, None
+        grad_W_enc = _sum_by_feature(x, grads[0], active.token, active, ctx.d_sae).T
+        grad_b_enc = grads[0].new_zeros(ctx.d_sae).index_add_(0, active.feature, grads[0])
+        return None, grad_W_enc, grad_b_enc, None, None
 
 
 class Decode(torch.autograd.Function):
-    """`f W_dec` `[batch, d_in]` for the activations `values` `[active]`; `dtype` as in `Encode`."""
+    """For each of `num_bags` the sum of its `values[i] · W_dec[feature[i]]`; bags ascend: `[bags, d_in]`."""
 
     @staticmethod
     def forward(  # noqa: D102  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, values: Tensor, W_dec: Tensor, active: Active, batch: int, dtype: torch.dtype
+        ctx: Any, values: Tensor, W_dec: Tensor, active: Active, bag: Tensor, num_bags: int
     ) -> Tensor:
-        ctx.save_for_backward(values, W_dec, *active)
-        ctx.dtype = dtype
-        offsets = _offsets(active.token, batch)
+        offsets = _offsets(bag, num_bags)
+        ctx.save_for_backward(values, W_dec, bag, offsets, *active)
         return embedding_bag(active.feature, W_dec, offsets, mode="sum", per_sample_weights=values)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102  # pyright: ignore[reportIncompatibleMethodOverride]
-        values, W_dec, *active = ctx.saved_tensors
-        active = Active(*active)
-        grad_acts = grads[0].to(ctx.dtype) @ W_dec.to(ctx.dtype).T
-        grad_W_dec = _sum_by_feature(grads[0], values, active, len(W_dec))
-        return grad_acts[active.token, active.feature].float(), grad_W_dec, None, None, None
+        values, W_dec, bag, offsets, *active = ctx.saved_tensors
+        active, grad = Active(*active), grads[0].contiguous()
+        # the products of each activation's two rows, as embedding_bag's own backward pass makes them
+        grad_values = torch.ops.aten._embedding_bag_per_sample_weights_backward(
+            grad, W_dec, active.feature, offsets, bag, 0
+        )
+        grad_W_dec = _sum_by_feature(grad, values, bag, active, len(W_dec))
+        return grad_values, grad_W_dec, None, None, None
 
 
-def _sum_by_feature(rows: Tensor, weights: Tensor, active: Active, d_sae: int) -> Tensor:
-    """For each feature the weighted sum of its tokens' `rows`: `[d_sae, d_in]`."""
+def decode(values: Tensor, W_dec: Tensor, active: Active, batch: int) -> Tensor:
+    """`f W_dec` `[batch, d_in]` for the activations `values` `[active]`."""
+    return Decode.apply(values, W_dec, active, active.token, batch)
+
+
+def _sum_by_feature(rows: Tensor, weights: Tensor, row: Tensor, active: Active, d_sae: int) -> Tensor:
+    """For each feature the sum of `weights[i] · rows[row[i]]` over its activations: `[d_sae, d_in]`."""
     order = active.by_feature
     return embedding_bag(
-        active.token[order],
+        row[order],
         rows.contiguous(),
         _offsets(active.feature[order], d_sae),
         mode="sum",
