@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 
@@ -36,7 +36,7 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
         running.variants.close()
 
     return Litestar(
-        [*ROUTES, site()],
+        [Router("/", route_handlers=[*ROUTES, site()])],  # one, because each is indexed anew
         dependencies={"running": Provide(lambda: running, sync_to_thread=False)},
         exception_handlers={Exception: handle},
         middleware=[clock, partial(Gate, config=config)],

@@ -34,6 +34,7 @@ CODES = {
     "decimal_below_min_value": Code(400, "A number is too small."),
     "decimal_above_max_value": Code(400, "A number is too large: a strength beyond the server's limit, say."),
     "edit_without_effect": Code(400, "An edit could change nothing, so the answer would not be steered."),
+    "feature_refused": Code(400, "The catalogue's moderation forbids steering this feature."),
     "context_length_exceeded": Code(400, "The prompt leaves no room for an answer."),
     "too_many_positions": Code(400, "Prompt and answer are longer than the engine can explain or inspect."),
     "invalid_api_key": Code(401, "No API key, or a wrong one."),

@@ -1,6 +1,7 @@
-"""The server process: load, listen, and leave nothing open."""
+"""The server process: listen, load, and leave nothing open."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import threading
@@ -8,14 +9,16 @@ from pathlib import Path
 
 import uvicorn
 from litestar import Litestar
+from litestar.types import ASGIApp
 
-from steersman_engine.serving import load
+from steersman_engine.serving import Loaded, load
 from steersman_server.app import create_app
 from steersman_server.config import ServerConfig
+from steersman_server.doorway import Doorway
 from steersman_server.served import ServedModel
 
 READY = """\
-{model} answers at {url}; its OpenAPI document is {url}/schema/openapi.json. Try:
+{model} answers at {url}, where its chat page is; {url}/docs describes the API. Try:
   curl {url}/v1/chat/completions -H 'content-type: application/json' \
 -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'"""
 
@@ -23,7 +26,7 @@ READY = """\
 class Server(uvicorn.Server):
     """uvicorn, which says where it listens once it does."""
 
-    def __init__(self, app: Litestar, config: ServerConfig, model: str) -> None:
+    def __init__(self, app: ASGIApp, config: ServerConfig) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -34,7 +37,6 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=config.graceful_shutdown_s,
             )
         )
-        self.model = model
         self.url: str | None = None
         """None until it listens."""
         self.listening = threading.Event()
@@ -45,25 +47,44 @@ class Server(uvicorn.Server):
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-            print(READY.format(model=self.model, url=self.url), flush=True)
             self.listening.set()
 
 
 def serve(
     model: str, bundle: str | None, config: ServerConfig, *, device: str, dtype: str, cache: Path
 ) -> None:
-    """Load a model and answer for it until told to stop.
+    """Listen, load a model, and answer for it until told to stop.
 
     Raises:
         ValueError: The names do not lead to a model and a bundle that fit.
-        OSError: The model could not be fetched or read.
+        OSError: The model could not be fetched or read, or the port is taken.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    print(f"Loading {model} ...", flush=True)
-    loaded = load(model, bundle, device=device, dtype=dtype, cache=cache)
-    served = ServedModel.of(loaded)
-    try:
-        Server(create_app(served, config), config, served.name).run()
-    finally:
-        asyncio.run(loaded.engine.aclose())
-        loaded.catalog.close()
+    with contextlib.ExitStack() as opened:
+        ended: list[BaseException] = []
+        name = model
+
+        def loading() -> Litestar:
+            nonlocal name
+            loaded = load(model, bundle, device=device, dtype=dtype, cache=cache)
+            opened.callback(_close, loaded)
+            name = loaded.name
+            return create_app(ServedModel.of(loaded), config)
+
+        def done(error: BaseException | None) -> None:
+            if error is None:
+                print(READY.format(model=name, url=server.url), flush=True)
+                return
+            ended.append(error)
+            server.should_exit = True
+
+        server = Server(Doorway(loading, done), config)
+        print(f"Loading {model} ...", flush=True)
+        server.run()
+        if ended:
+            raise ended[0]
+
+
+def _close(loaded: Loaded) -> None:
+    asyncio.run(loaded.engine.aclose())
+    loaded.catalog.close()

@@ -47,7 +47,7 @@ class Running:
 
     def start(self) -> None:
         config = ServerConfig(port=self.port, graceful_shutdown_s=1)
-        self.server = Server(create_app(self.served, config), config, self.served.name)
+        self.server = Server(create_app(self.served, config), config)
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
         assert self.server.listening.wait(20)

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from litestar.testing import TestClient
@@ -11,8 +11,17 @@ from openai import OpenAI
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from steersman.types import Feature
-from steersman_catalog import UnknownFeatureError
+from steersman_catalog import Catalog
+from steersman_catalog.rows import (
+    EchoRow,
+    FeatureRow,
+    LabelRow,
+    ModerationRow,
+    NeighbourRow,
+    Row,
+    WordRow,
+)
+from steersman_catalog.writer import write_catalog
 from steersman_engine.edits import AffineEdit, EditReport
 from steersman_engine.engine import (
     Abort,
@@ -40,7 +49,8 @@ from steersman_server.served import ServedModel
 
 H_MAX = [10.0, 4.0, 0.0, 8.0, 2.0]
 MAX_POSITIONS = 300
-Page = tuple[list[Feature], bool]
+REFUSED = 4
+"""The feature that moderation forbids to steer."""
 
 
 class FakeEngine:
@@ -52,6 +62,10 @@ class FakeEngine:
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self.info = EngineInfo(d_sae=len(H_MAX), max_positions=MAX_POSITIONS, vocab_size=len(tokenizer))
         self.tokenizer = tokenizer
+        self.reset()
+
+    def reset(self) -> None:
+        """As new: the application that talks to it is made once for all tests."""
         self.script: list[int | Exception] = []
         self.generated: list[GenerateRequest] = []
         self.attributed: list[AttributionRequest] = []
@@ -149,49 +163,65 @@ class FakeEngine:
     async def aclose(self) -> None: ...
 
 
-class FakeCatalog:
-    """Features with those h_max; a search finds what the label holds."""
+def make_catalog(path: Path, h_max: Sequence[float]) -> Catalog:
+    """Features with those h_max; 0, 1 and 3 say the same, and the last may not be steered."""
+    rows: list[Row] = []
+    for index, value in enumerate(h_max):
+        rows.append(
+            FeatureRow(feature=index, h_max=value, density=0.1, mean_activation=value / 2, num_documents=9)
+        )
+        rows.append(
+            LabelRow(
+                label=index,
+                feature=index,
+                text=f"label {index}",
+                kind="mixed",
+                explainer="statistical",
+                shown=True,
+            )
+        )
+        rows.append(WordRow(feature=index, text=f"word{index}", weight=1.0))
+    rows += [EchoRow(feature=index, echo=0) for index in (0, 1, 3)]
+    rows += [
+        NeighbourRow(feature=0, space="decoder", rank=rank, neighbour=near, similarity=0.9 - 0.1 * rank)
+        for rank, near in enumerate((3, 1))
+    ]
+    rows.append(
+        ModerationRow(
+            subject="feature",
+            id=REFUSED,
+            feature=REFUSED,
+            category="harm",
+            action="refuse",
+            evidence="e",
+            source="s",
+        )
+    )
+    write_catalog(path, {"model": "tiny", "layer": "1"}, rows)
+    return Catalog.open(path)
 
-    def __init__(self, h_max: Sequence[float] = H_MAX) -> None:
-        self._h_max = h_max
 
-    def __len__(self) -> int:
-        return len(self._h_max)
-
-    def h_max(self) -> np.ndarray:
-        return np.array(self._h_max, dtype=np.float32)
-
-    def feature(self, index: int) -> Feature:
-        return self.features([index])[0]
-
-    def features(self, indices: Sequence[int]) -> list[Feature]:
-        for index in indices:
-            if not 0 <= index < len(self._h_max):
-                raise UnknownFeatureError(index, len(self._h_max))
-        return [
-            Feature(index=i, label=f"label {i}", label_kind="statistical", h_max=self._h_max[i], density=0.1)
-            for i in indices
-        ]
-
-    def list(self, *, limit: int, after: int | None = None) -> Page:
-        self.features([] if after is None else [after])
-        rest = range(0 if after is None else after + 1, len(self._h_max))
-        return self.features(rest[:limit]), len(rest) > limit
-
-    def search(self, query: str, *, limit: int, after: int | None = None) -> Page:
-        if not query:
-            raise ValueError("The query '' has no word to search for.")
-        return [f for f in self.list(limit=100)[0] if query in f.label][:limit], False
-
-    def close(self) -> None: ...
+@pytest.fixture(scope="session")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    catalog = make_catalog(tmp_path_factory.mktemp("small") / "catalog.duckdb", H_MAX)
+    yield catalog
+    catalog.close()
 
 
-def serve(tokenizer: PreTrainedTokenizerFast, engine: Engine, catalog: FakeCatalog) -> ServedModel:
+@pytest.fixture(scope="session")
+def wide_catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    """One for the random SAE of the real engine."""
+    catalog = make_catalog(tmp_path_factory.mktemp("wide") / "catalog.duckdb", [4.0] * 40)
+    yield catalog
+    catalog.close()
+
+
+def serve(tokenizer: PreTrainedTokenizerFast, engine: Engine, catalog: Catalog) -> ServedModel:
     return ServedModel(
         "org/tiny",
         tokenizer,
         engine,
-        catalog,  # pyright: ignore[reportArgumentType]
+        catalog,
         bundle="tiny@12345678",
         layer=1,
         d_sae=len(catalog),
@@ -199,28 +229,47 @@ def serve(tokenizer: PreTrainedTokenizerFast, engine: Engine, catalog: FakeCatal
     )
 
 
-@pytest.fixture
-def engine(tiny_tokenizer: PreTrainedTokenizerFast) -> FakeEngine:
+@pytest.fixture(scope="session")
+def lasting_engine(tiny_tokenizer: PreTrainedTokenizerFast) -> FakeEngine:
     return FakeEngine(tiny_tokenizer)
 
 
 @pytest.fixture
-def served(engine: FakeEngine, tiny_tokenizer: PreTrainedTokenizerFast) -> ServedModel:
-    return serve(tiny_tokenizer, engine, FakeCatalog())
+def engine(lasting_engine: FakeEngine) -> FakeEngine:
+    lasting_engine.reset()
+    return lasting_engine
+
+
+@pytest.fixture(scope="session")
+def served(
+    lasting_engine: FakeEngine, tiny_tokenizer: PreTrainedTokenizerFast, catalog: Catalog
+) -> ServedModel:
+    return serve(tiny_tokenizer, lasting_engine, catalog)
 
 
 @pytest.fixture
-def really_served(tiny_tokenizer, tiny_host: HostModel, tiny_sae: SAE) -> Iterator[ServedModel]:
+def really_served(
+    tiny_tokenizer, tiny_host: HostModel, tiny_sae: SAE, wide_catalog: Catalog
+) -> Iterator[ServedModel]:
     """A tiny random model behind the real engine."""
     engine = LocalEngine(tiny_host, tiny_sae, sink_norm=float("inf"))
-    yield serve(tiny_tokenizer, engine, FakeCatalog([4.0] * tiny_sae.d_sae))
+    yield serve(tiny_tokenizer, engine, wide_catalog)
     asyncio.run(engine.aclose())
 
 
-@pytest.fixture
-def http(served: ServedModel) -> Iterator[TestClient]:
+@pytest.fixture(scope="session")
+def lasting_http(served: ServedModel) -> Iterator[TestClient]:
     with TestClient(create_app(served, ServerConfig()), raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture
+def http(lasting_http: TestClient, engine: FakeEngine) -> TestClient:
+    """The application without a socket, as new."""
+    for variant in lasting_http.get("/v1/variants").json()["data"]:
+        lasting_http.delete(f"/v1/variants/{variant['name']}")
+    engine.reset()
+    return lasting_http
 
 
 @pytest.fixture

@@ -41,11 +41,11 @@ def test_pages_of_features_lead_through_all_of_them(http):
         if not page["has_more"]:
             break
         after = {"after": page["last_id"]}
-    assert seen == [0, 1, 2, 3, 4]
+    assert seen == [0, 1, 2, 3]
 
 
 def test_a_search_finds_features_by_their_label(http):
-    page = http.get("/v1/features", params={"query": "label 3"}).json()
+    page = http.get("/v1/features", params={"query": "word3"}).json()
     assert [feature["index"] for feature in page["data"]] == [3]
 
 

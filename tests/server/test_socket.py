@@ -51,7 +51,7 @@ def endless(request, engine) -> EndlessEngine:
 def url(served, endless) -> Iterator[str]:
     """The server on a free port."""
     config = ServerConfig(port=0, graceful_shutdown_s=1)
-    server = Server(create_app(replace(served, engine=endless), config), config, "org/tiny")
+    server = Server(create_app(replace(served, engine=endless), config), config)
     thread = threading.Thread(target=server.run)
     thread.start()
     assert server.listening.wait(WAIT_S)

@@ -109,6 +109,9 @@ def _affine(
     if edit.roles == ():
         message = "`roles` is empty, so no token would be edited: leave it out to edit all."
         raise RequestError(message, param=f"{name}.roles", code="edit_without_effect")
+    if feature.refused:
+        message = f"Feature {edit.feature} may not be steered: the catalogue's moderation refuses it."
+        raise RequestError(message, param=f"{name}.feature", code="feature_refused")
     _check_strength(name, edit, feature, max_strength)
     when = None if edit.when is None else _condition(edit.when, f"{name}.when", served)
     try:

@@ -3,7 +3,17 @@
 from steersman_server.routes.chat import create_chat_completion
 from steersman_server.routes.completions import create_completion
 from steersman_server.routes.contrast import contrast
-from steersman_server.routes.features import get_feature, list_features
+from steersman_server.routes.features import (
+    get_dashboard,
+    get_echoes,
+    get_feature,
+    get_map,
+    get_neighbors,
+    list_features,
+    lookup,
+    neighbors,
+    rerank,
+)
 from steersman_server.routes.health import health, metrics
 from steersman_server.routes.inspection import attribute, inspect
 from steersman_server.routes.logits import next_token_logits
@@ -28,6 +38,13 @@ ROUTES = [
     get_model,
     list_features,
     get_feature,
+    get_dashboard,
+    get_neighbors,
+    get_echoes,
+    get_map,
+    lookup,
+    neighbors,
+    rerank,
     inspect,
     attribute,
     contrast,
