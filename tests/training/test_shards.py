@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from steersman_training.shards import Manifest, batches, verify, write_shard
+from steersman_training.shards import Manifest, TokenFilter, batches, verify, write_shard
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def numbered(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path, count: int, *, batch_size: int, seed: int = 0, skip: int = 0) -> list[list[int]]:
-    stream = batches(folder, Manifest.load(folder), batch_size=batch_size, seed=seed, skip=skip)
+def read(folder: Path, count: int, *, batch_size: int, seed: int = 0, **options: int) -> list[list[int]]:
+    stream = batches(folder, Manifest.load(folder), batch_size=batch_size, seed=seed, **options)
     return [batch[:, 0].int().tolist() for batch in islice(stream, count)]
 
 
@@ -94,3 +94,34 @@ def test_a_missing_shard_is_found(numbered: Path) -> None:
     (numbered / "shard-00003.safetensors").unlink()
     with pytest.raises(ValueError, match=r"shard-00003\.safetensors is missing"):
         verify(numbered, Manifest.load(numbered))
+
+
+def test_pools_draw_from_all_shards_and_an_epoch_reads_each_token_once(numbered: Path) -> None:
+    read_twice = flat(read(numbered, 20, batch_size=25, pool_tokens=50))
+    for tokens in (read_twice[:250], read_twice[250:]):
+        assert sorted(tokens) == list(range(250))
+        for pool in (tokens[:50], tokens[-50:]):
+            assert {token // 25 for token in pool} == set(range(10))
+    assert read_twice[:250] != read_twice[250:]
+
+
+def test_skipping_equals_consuming_across_pools(numbered: Path) -> None:
+    whole = read(numbered, 24, batch_size=25, pool_tokens=50)
+    for skip in (1, 2, 9, 10, 13):
+        assert read(numbered, 24 - skip, batch_size=25, pool_tokens=50, skip=skip) == whole[skip:]
+
+
+def test_a_filter_gives_only_tokens_of_its_roles_and_kinds(tmp_path: Path) -> None:
+    role, kind = torch.arange(120) % 3, torch.arange(120) // 3 % 4
+    tensors = {"resid": torch.arange(120).bfloat16()[:, None], "role": role.byte(), "kind": kind.byte()}
+    shards = [write_shard(tmp_path, "shard-00000.safetensors", tensors)]
+    manifest = Manifest("m", "f", "t", 0, 1, "s", 0, 8, 120, shards=tuple(shards))
+    keep = TokenFilter(roles=("user", "assistant"), kinds=("content",))
+    (batch,) = islice(batches(tmp_path, manifest, batch_size=20, seed=0, keep=keep), 1)
+    chosen = [n for n in range(120) if n % 3 in (1, 2) and n // 3 % 4 == 2]
+    assert sorted(batch[:, 0].int().tolist()) == chosen
+
+
+def test_a_filter_of_an_unknown_role_is_refused() -> None:
+    with pytest.raises(ValueError, match="'tool' is none of system, user, assistant"):
+        TokenFilter(roles=("tool",))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -136,8 +137,15 @@ def _in_one_step(path: Path) -> Iterator[Path]:
         part.replace(path)
     except BaseException as error:
         part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if _full(error):
             raise OSError(
-                error.errno, f"The disk of {path.parent} is full. Make room, then give the same command again"
+                errno.ENOSPC,
+                f"The disk of {path.parent} is full. Make room, then give the same command again",
             ) from error
         raise
+
+
+def _full(error: BaseException) -> bool:
+    if isinstance(error, SafetensorError):  # it keeps the system's number in its text only
+        return any(f"(os error {number})" in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
