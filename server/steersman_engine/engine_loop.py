@@ -84,6 +84,11 @@ class EngineLoop:
                 self._num_streams += 1
             self._arrivals.put(arrived)
 
+    def job_over(self) -> None:
+        """One job fewer waits: it is done, or nobody waits for it."""
+        with self._lock:
+            self._num_jobs -= 1
+
     def close(self) -> None:
         """Stop, and wait until it has."""
         with self._lock:
@@ -119,7 +124,7 @@ class EngineLoop:
             except Exception as error:  # nothing a single stream is to blame for
                 self._start_over(error)
             self._deliveries.flush()
-            self._advance_jobs()
+            self._jobs.advance()
         for stream in [*self._scheduler.running, *self._scheduler.waiting]:
             self._fail(stream, "The engine was closed.")
         self._deliveries.flush()
@@ -202,6 +207,12 @@ class EngineLoop:
             return False
         slot = self._scheduler.slots[stream.slot]
         slot.upper, slot.lower = work.stop, max(slot.lower, work.stop)
+        stream.num_computed += work.stop - work.lower
+        stream.num_half_computed += work.lower - work.upper
+        if work.is_last and not stream.num_answered:
+            self._stats.half_reused_tokens_total += stream.num_half_computed
+            computed = stream.num_computed + stream.num_half_computed
+            self._stats.reused_tokens_total += len(stream.tokens) - computed
         features = outcome.features
         if stream.complete:
             self._end(stream, stream.end("length", features=features), "length")
@@ -239,16 +250,14 @@ class EngineLoop:
             self._deliveries.add(stream.caller, last)
 
     def _start_over(self, error: Exception) -> None:
-        """End every running stream and make the buffers anew; those that wait go on waiting."""
+        """End every running stream and make the buffers anew; those that wait go on waiting.
+
+        When none runs it is one of those that wait, so all of them end: else it would raise for ever.
+        """
         log.exception("The engine starts over.")
         waiting = self._scheduler.waiting
-        for stream in list(self._scheduler.running):
+        for stream in list(self._scheduler.running or waiting):
             self._fail(stream, f"{type(error).__name__}: {error}")
         del self._stepper  # before there are buffers twice
         self._build()
         self._scheduler.waiting = waiting
-
-    def _advance_jobs(self) -> None:
-        over = self._jobs.advance()
-        with self._lock:
-            self._num_jobs -= len(over)

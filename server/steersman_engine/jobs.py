@@ -76,16 +76,14 @@ class Jobs:
         """Put a job behind the others."""
         self._jobs.append(job)
 
-    def advance(self) -> list[Job]:
-        """Take at least one step; the jobs that are over."""
-        over: list[Job] = []
+    def advance(self) -> None:
+        """Take at least one step, if there is one to take."""
         until = time.monotonic() + SECONDS_BETWEEN_STEPS
         while self._jobs:
             if not self._jobs[0].advance():
-                over.append(self._jobs.popleft())
+                self._jobs.popleft()
             if time.monotonic() >= until:
                 break
-        return over
 
     def clear(self) -> list[Job]:
         """All that wait; nothing waits any more."""

@@ -178,6 +178,7 @@ class LocalEngine:
             return await job.future
         finally:
             job.cancelled = True
+            self._loop.job_over()
 
 
 def room(host: HostModel, config: EngineConfig) -> tuple[int, int]:

@@ -42,11 +42,11 @@ class EngineStats:
     tokens_per_s: float = 0.0
     """Generated of late, by all streams together."""
     prompt_tokens_total: int = 0
-    """Prompt tokens of the requests begun, whether computed or reused."""
+    """Of the requests begun, whether computed or reused."""
     reused_tokens_total: int = 0
-    """Of these, the ones that no block computed again."""
+    """Prompt tokens that no block computed again."""
     half_reused_tokens_total: int = 0
-    """Of these, the ones that only the blocks above the tap computed again."""
+    """Prompt tokens that only the blocks above the tap computed again."""
     generated_tokens_total: int = 0
     steps_total: int = 0
     faults_total: int = 0

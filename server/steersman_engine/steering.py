@@ -70,7 +70,7 @@ class Steering:
     @cached_property
     def _in_prompt(self) -> Tensor:
         covers = [edit.covers(self.prompt, 0, len(self.prompt)) for edit in self.edits]
-        return torch.tensor(covers, dtype=torch.bool).reshape(len(self.edits), -1).T
+        return torch.tensor(covers, dtype=torch.bool).reshape(len(self.edits), len(self.prompt)).T
 
     @cached_property
     def _in_answer(self) -> Tensor:
@@ -79,6 +79,8 @@ class Steering:
     @cached_property
     def prompt_keys(self) -> NDArray[np.uint64]:
         """What is done at each position of the prompt, as `Slots` compares it."""
+        if not self.edits:
+            return np.zeros(len(self.prompt), np.uint64)
         patterns, which = np.unique(self._in_prompt.numpy(), axis=0, return_inverse=True)
         keys = [self._key(pattern.tolist()) for pattern in patterns]
         return np.array(keys, np.uint64)[which.reshape(-1)]
@@ -214,17 +216,15 @@ class Tap:
     def _observed(
         self, portions: Sequence[Portion], h: Tensor, edited: Tensor, after: Tensor, aborts: Tensor
     ) -> list[Observed]:
-        # one transfer for all portions
-        before = torch.where(edited, h[:, self._column_of], 0)
-        edited, before, fired = edited.cpu().numpy(), before.double().cpu().numpy(), aborts.cpu().numpy()
+        before = torch.where(edited, h[:, self._column_of], 0).double()
+        done, sums, fired = (t.cpu().numpy() for t in (edited, before, aborts))  # once for all portions
         found = []
         for portion, here in zip(portions, _slices(portions), strict=True):
             place = self._place[id(portion.steering)]
-            counts = edited[here, place.edits].sum(0).tolist()
-            sums = before[here, place.edits].sum(0).tolist()
+            counts, totals = done[here, place.edits].sum(0), sums[here, place.edits].sum(0)
+            reports = [EditReport(*one) for one in zip(counts.tolist(), totals.tolist(), strict=True)]
             where = np.argwhere(fired[here, place.aborts])
             abort = (portion.start + int(where[0, 0]), int(where[0, 1])) if len(where) else None
-            reports = [EditReport(count, total) for count, total in zip(counts, sums, strict=True)]
             found.append(Observed(reports, abort, after[here, place.columns]))
         return found
 

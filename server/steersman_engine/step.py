@@ -71,19 +71,21 @@ class Stepper:
         outcomes = [Outcome() for _ in works]
         slot = [_slot(work) for work in works]
 
+        def pack(stretches: list[Stretch]) -> Batch:
+            return Batch.of([(slot[part.of], part.start, part.stop) for part in stretches], device)
+
         known = [cache.taps[slot[part.of], part.start : part.stop] for part in again + seen]
         if fresh:
-            batch = Batch.of([(slot[part.of], part.start, part.stop) for part in fresh], device)
+            batch = pack(fresh)
             ids = [t for part in fresh for t in works[part.of].stream.tokens[part.start : part.stop]]
-            resid = self.forward.lower(torch.tensor(ids, device=device), batch)
-            cache.taps[batch.slots, batch.positions] = resid
-            known.insert(0, resid)
+            new = self.forward.lower(torch.tensor(ids, device=device), batch)
+            cache.taps[batch.slots, batch.positions] = new
+            known.insert(0, new)
         resid = torch.cat(known) if len(known) > 1 else known[0]
 
         steered = self._steer(resid, works, fresh + again + seen, outcomes)
 
-        if again:
-            batch = Batch.of([(slot[part.of], part.start, part.stop) for part in fresh + again], device)
+        batch = pack(fresh + again)
         last = {part.of: at - 1 for part, at in _ends(fresh)}
         asked = [i for i, work in enumerate(works) if work.is_last and not work.stream.complete]
         keep = torch.tensor([last[i] for i in asked], dtype=torch.long, device=device)

@@ -69,11 +69,21 @@ class Stream:
     sampler: Sampler | None = None
     observed: int = 0
     """Positions that reports and abort conditions have seen."""
+    num_computed: int = 0
+    """Positions taken through every block."""
+    num_half_computed: int = 0
+    """Positions taken through the blocks above the tap alone."""
     reports: list[EditReport] = field(init=False)
     mask: tuple[int, Tensor | None] | None = None
     """The mask for the next token, and how long the answer was when it was made."""
 
+    prompt_keys: NDArray[np.uint64] = field(init=False)
+    """What is done at each position of the prompt, as `Slots` compares it."""
+    answer_key: int = 0
+    """What is done at each position of the answer."""
+
     def __post_init__(self) -> None:
+        self.prompt_keys = np.zeros(len(self.request.prompt), np.uint64)
         self.tokens = list(self.request.prompt.token_ids)
         self.reports = [EditReport() for _ in self.request.edits]
 
@@ -81,6 +91,8 @@ class Stream:
         """Gather what the request needs of the SAE. IndexError when it has no such feature."""
         request = self.request
         self.steering = Steering.of(request.edits, request.prompt, sae, sink_norm, request.abort_when)
+        if self.steering is not None:
+            self.prompt_keys, self.answer_key = self.steering.prompt_keys, self.steering.answer_key
         seed = secrets.randbits(63) if request.sampling.seed is None else request.sampling.seed
         self.sampler = Sampler.of(request.sampling, seed, request.prompt.token_ids, vocab, device)
 
@@ -103,20 +115,6 @@ class Stream:
     def complete(self) -> bool:
         """The answer has all its tokens; only the last one's features may still be wanted."""
         return self.num_answered == self.request.max_tokens
-
-    @property
-    def prompt_keys(self) -> NDArray[np.uint64]:
-        """What is done at each position of the prompt."""
-        return (
-            np.zeros(len(self.request.prompt), np.uint64)
-            if self.steering is None
-            else self.steering.prompt_keys
-        )
-
-    @property
-    def answer_key(self) -> int:
-        """What is done at each position of the answer."""
-        return 0 if self.steering is None else self.steering.answer_key
 
     @property
     def expired(self) -> bool:

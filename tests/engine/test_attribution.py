@@ -119,3 +119,76 @@ def test_activations_are_the_features_largest(tiny_host: HostModel, sae: SAE) ->
     acts = sae.encode(tiny_host.residual(torch.tensor([IDS]))[0]).amax(0)
     for score in scores.features:
         assert score.activation == pytest.approx(float(acts[score.feature]))
+
+
+def full(host: HostModel, sae: SAE, method: str) -> torch.Tensor:
+    """The score of each feature at each position, `[pos, d_sae]`, for the answer's third token."""
+    gradient, h = by_autograd(host, sae, 2, None)
+    return gradient * h if method == "gradient_x_activation" else gradient
+
+
+METHODS = pytest.mark.parametrize("method", ["gradient", "gradient_x_activation"])
+
+
+@METHODS
+def test_the_largest_over_positions_equals_full_autograd(tiny_host: HostModel, sae: SAE, method: str) -> None:
+    scores = full(tiny_host, sae, method)[: len(IDS) + 2]
+    expected = {
+        "both": scores.gather(0, scores.abs().argmax(0)[None])[0],
+        "positive": scores.amax(0).clamp(min=0),
+        "negative": scores.amin(0).clamp(max=0),
+    }
+    for sign, values in expected.items():
+        (found,) = ours(tiny_host, sae, tokens=(2,), method=method, aggregate="max", sign=sign)
+        torch.testing.assert_close(dense(found, sae), values, rtol=1e-8, atol=1e-8)
+
+
+@METHODS
+def test_scores_of_positions_equal_full_autograd(tiny_host: HostModel, sae: SAE, method: str) -> None:
+    scores = full(tiny_host, sae, method)
+    (found,) = ours(tiny_host, sae, tokens=(2,), method=method, aggregate="per_position", top_k=12)
+    best = scores.flatten().abs().topk(12).indices
+    assert [(one.position, one.feature) for one in found.features] == [
+        (int(i) // sae.d_sae, int(i) % sae.d_sae) for i in best
+    ]
+    acts = sae.encode(tiny_host.residual(torch.tensor([IDS + ANSWER]))[0])
+    for one in found.features:
+        assert one.position is not None
+        assert one.attribution == pytest.approx(float(scores[one.position, one.feature]))
+        assert one.activation == pytest.approx(float(acts[one.position, one.feature]))
+
+
+@METHODS
+def test_chosen_positions_alone_take_part(tiny_host: HostModel, sae: SAE, method: str) -> None:
+    (found,) = ours(tiny_host, sae, tokens=(2,), method=method, positions=(1, 4))
+    expected = full(tiny_host, sae, method)[[1, 4]].sum(0)
+    torch.testing.assert_close(dense(found, sae), expected, rtol=1e-8, atol=1e-8)
+
+
+def test_signs_are_listed_apart(tiny_host: HostModel, sae: SAE) -> None:
+    (both,), (up,), (down,) = (
+        ours(tiny_host, sae, tokens=(2,), sign=sign) for sign in ("both", "positive", "negative")
+    )
+    assert all(score.attribution > 0 for score in up.features)
+    assert all(score.attribution < 0 for score in down.features)
+    assert len(up.features) + len(down.features) == len(both.features)
+
+
+def test_a_given_token_may_stand_in_for_the_answer_s_even_behind_its_end(
+    tiny_host: HostModel, sae: SAE
+) -> None:
+    (instead,) = ours(tiny_host, sae, tokens=(0,), target=ANSWER[1])
+    logits = tiny_host.logits(torch.tensor([IDS + ANSWER]))[0]
+    assert instead.objective == pytest.approx(float(logits[4, ANSWER[1]] - logits[4].mean()), rel=1e-9)
+    (behind,) = ours(tiny_host, sae, tokens=(3,), target=17, contrast=18)
+    assert behind.objective == pytest.approx(float(logits[7, 17] - logits[7, 18]), rel=1e-9)
+
+
+def test_tokens_explained_together_are_as_each_alone(
+    tiny_host: HostModel, sae: SAE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = ours(tiny_host, sae, tokens=(0, 1, 2))
+    monkeypatch.setattr("steersman_engine.attribution.GRADIENT_BYTES", 1)  # groups of one
+    alone = ours(tiny_host, sae, tokens=(0, 1, 2))
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(dense(one, sae), dense(other, sae))

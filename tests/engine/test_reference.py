@@ -41,7 +41,7 @@ STEERED = {
             ),
         ),
     ),
-    "64 edits": request(edits=tuple(AffineEdit(f % 40, 1.0, 0.5 + f / 64) for f in range(64))),
+    "64 edits": request(max_tokens=4, edits=tuple(AffineEdit(f % 40, 1.0, 0.5 + f / 64) for f in range(64))),
 }
 
 
