@@ -5,6 +5,7 @@ from one of version N, attached as `old`.
 """
 
 import re
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,9 +16,9 @@ OLDEST_VERSION = 1
 
 
 COLUMNS = """
-SELECT table_name, column_name, data_type FROM duckdb_columns()
-WHERE database_name = $name
-    AND table_name IN (SELECT table_name FROM duckdb_tables() WHERE database_name = $name)
+SELECT columns.table_name, column_name, data_type
+FROM duckdb_columns() AS columns JOIN duckdb_tables() AS tables USING (database_oid, table_oid)
+WHERE columns.database_name = $name
 """
 
 
@@ -99,16 +100,20 @@ def _meta(db: duckdb.DuckDBPyConnection, name: str, path: Path) -> dict[str, str
 
 def _check_shape(db: duckdb.DuckDBPyConnection, name: str, version: int, path: Path) -> None:
     """See that every table is one, with the columns and types of its version."""
-    with duckdb.connect() as empty:
-        empty.execute(schema(version))
-        expected = empty.execute(COLUMNS, {"name": "memory"}).fetchall()
-    missing = set(expected) - set(db.execute(COLUMNS, {"name": name}).fetchall())
+    missing = _columns(version) - set(db.execute(COLUMNS, {"name": name}).fetchall())
     if missing:
         table, column, kind = min(missing)
         raise ValueError(
             f"{path} says it is a catalogue of version {version}, but has no table {table} with a column"
             f" {column} of type {kind}."
         )
+
+
+@cache
+def _columns(version: int) -> set[tuple[str, str, str]]:
+    with duckdb.connect() as empty:
+        empty.execute(schema(version))
+        return set(empty.execute(COLUMNS, {"name": "memory"}).fetchall())
 
 
 def _sql(name: str) -> str:

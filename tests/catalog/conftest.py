@@ -95,3 +95,9 @@ def catalog(path: Path) -> Iterator[Catalog]:
     catalog = Catalog.open(path)
     yield catalog
     catalog.close()
+
+
+@pytest.fixture(scope="session")
+def rows() -> tuple[Row, ...]:
+    """What `path` was written from."""
+    return tuple(ROWS)

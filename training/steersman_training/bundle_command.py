@@ -24,7 +24,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         help="what `steersman evaluate` wrote (default: metrics.json in the run's folder)",
     )
     parser.add_argument(
-        "--catalog", type=Path, required=True, metavar="FILE", help="what `steersman catalog` wrote"
+        "--catalog", type=Path, required=True, metavar="FILE", help="what `steersman label` or `catalog build` wrote"
     )
     parser.add_argument("--licence", default="Not stated.", help="of the bundle, a sentence for its card")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")

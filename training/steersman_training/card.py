@@ -19,7 +19,7 @@ def card(manifest: BundleManifest, metrics: Metrics) -> str:
         " --out runs/sae",
         f"steersman evaluate --model {manifest.model} --sae runs/sae/sae.safetensors"
         " --out runs/sae/metrics.json",
-        "steersman catalog --harvest runs/harvest --sae runs/sae/sae.safetensors --out runs/catalog.duckdb",
+        "steersman catalog build --harvest runs/harvest --sae runs/sae/sae.safetensors --out runs/catalog.duckdb",
         f"steersman bundle --name {manifest.name} --run runs/sae --catalog runs/catalog.duckdb"
         f" --out {manifest.name}",
     )

@@ -1,70 +1,51 @@
-"""`steersman catalog`: measure and label the features of an SAE."""
+"""`steersman catalog`: make a catalogue of features, ask it, and carry it elsewhere."""
 
-from argparse import ArgumentParser, Namespace
-from pathlib import Path
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 
 from steersman.cli import Command
-from steersman_training.commands import add_model_arguments, add_source_argument, open_host
+from steersman_training import (
+    catalog_build,
+    catalog_export,
+    catalog_import,
+    catalog_info,
+    catalog_migrate,
+    catalog_search,
+)
 
 EPILOG = """\
 examples:
-  steersman catalog --harvest runs/harvest --sae runs/sae/sae.safetensors --out runs/catalog.duckdb
+  steersman catalog info runs/catalog.duckdb
+  steersman catalog search runs/catalog.duckdb "polite refusals" --mode hybrid
+  steersman catalog export runs/catalog.duckdb --format neuronpedia --out runs/neuronpedia
   duckdb -readonly runs/catalog.duckdb "SELECT feature, label FROM shown_features LIMIT 20"
 
-It reads the chats that neither the harvest nor the evaluation reads. Labels are the words that stand out
-where a feature fires: counted, not understood."""
+`steersman label` makes better labels than `build`, and scores them."""
+
+PARTS = {
+    "build": (catalog_build, "measure the features of an SAE, and label them by counting words"),
+    "info": (catalog_info, "what a catalogue is of, and how much is in it"),
+    "search": (catalog_search, "find features by words or by meaning"),
+    "export": (catalog_export, "write all tables as Parquet, or Neuronpedia's bulk files"),
+    "import": (catalog_import, "make a catalogue from Neuronpedia's bulk files"),
+    "migrate": (catalog_migrate, "bring a catalogue of an older version to this one's"),
+}
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    add_model_arguments(parser)
-    add_source_argument(parser)
-    parser.add_argument("--sae", type=Path, required=True, metavar="FILE", help="the SAE, in canonical form")
-    parser.add_argument(
-        "--tokens", type=int, default=1_000_000, metavar="N", help="how many to read (default: %(default)s)"
-    )
-    sink = parser.add_mutually_exclusive_group(required=True)
-    sink.add_argument("--sink-norm", type=float, metavar="NORM", help="residual norm of attention sinks")
-    sink.add_argument(
-        "--harvest", type=Path, metavar="DIR", help="the harvest the SAE was trained on, for that norm"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="fixes what is read and drawn (default: %(default)s)"
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the catalogue to write")
+    parts = parser.add_subparsers(dest="part", metavar="WHAT", required=True)
+    for name, (module, summary) in PARTS.items():
+        part = parts.add_parser(
+            name, help=summary, description=module.__doc__, formatter_class=RawDescriptionHelpFormatter
+        )
+        module.add_arguments(part)
 
 
 def _run(args: Namespace) -> None:
-    from steersman_engine.sae import SAE  # heavy, as all here: not for --help
-    from steersman_training.build_catalog import CatalogConfig, build_catalog
-    from steersman_training.chats import read_chats
-
-    args.layer, sink_norm = _tap_of(args)
-    chats = read_chats(args.source, args.cache_dir)
-    host, tokenizer = open_host(args)
-    sae = SAE.load(args.sae, str(host.device))
-    config = CatalogConfig(source=args.source, tokens=args.tokens, seed=args.seed)
-    build_catalog(host, tokenizer, sae, chats, config, args.out, sink_norm=sink_norm)
-    print(f"{sae.d_sae:,} features are in {args.out} ({args.out.stat().st_size / 1e6:.1f} MB).")
-
-
-def _tap_of(args: Namespace) -> tuple[int | None, float]:
-    """The layer, None for the preset's, and the norm of attention sinks there."""
-    from steersman_training.shards import Manifest
-
-    if args.harvest is not None:
-        manifest = Manifest.load(args.harvest)
-        asked = (args.model, manifest.layer if args.layer is None else args.layer)
-        if asked != (manifest.model, manifest.layer):
-            raise ValueError(
-                f"{args.harvest} is of {manifest.model}, layer {manifest.layer}, not of {asked[0]}, layer"
-                f" {asked[1]}: pass the harvest that the SAE was trained on."
-            )
-        return manifest.layer, manifest.sink_norm
-    return args.layer, args.sink_norm
+    PARTS[args.part][0].run(args)
 
 
 command = Command(
-    summary="measure and label the features of an SAE",
+    summary="make a catalogue of features, ask it, and carry it elsewhere",
     add_arguments=_add_arguments,
     run=_run,
     epilog=EPILOG,

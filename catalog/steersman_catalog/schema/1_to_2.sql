@@ -39,3 +39,12 @@ INSERT INTO labels BY NAME
 INSERT INTO words BY NAME
     SELECT feature, term AS text, CASE WHEN weight > 3 THEN weight - 3 ELSE weight END AS weight
     FROM old.terms WHERE weight <> 3 ORDER BY feature, term;
+
+-- As `term_scores.py` has it: BM25 with k1 = 1.2 and b = 0.25.
+INSERT INTO terms BY NAME
+    WITH spread AS (SELECT term, count(*) AS spread FROM old.terms GROUP BY term),
+    lengths AS (SELECT feature, sum(weight) AS length FROM old.terms GROUP BY feature)
+    SELECT term, feature, round(
+        ln(1 + ((SELECT count(*) FROM old.features) - spread + 0.5) / (spread + 0.5)) * 2.2
+        * weight / (weight + 1.2 * (0.75 + 0.25 * length / (SELECT avg(length) FROM lengths))), 3) AS score
+    FROM old.terms JOIN spread USING (term) JOIN lengths USING (feature) ORDER BY term, feature;
