@@ -6,6 +6,9 @@ written, so a slot costs what its longest sequence so far did.
 Shapes: `slots`, `kv_heads`, `positions` of one slot, `head_dim`, `d_model`, `tokens` of a batch.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,9 +30,9 @@ class KVCache:
         device: torch.device,
     ) -> None:
         shape = (num_slots, kv_heads, positions, head_dim)
-        self.keys = [torch.empty(shape, dtype=dtype, device=device) for _ in range(num_layers)]
-        self.values = [torch.empty(shape, dtype=dtype, device=device) for _ in range(num_layers)]
-        self.taps = torch.empty(num_slots, positions, d_model, dtype=dtype, device=device)
+        self.keys = [_zeros(shape, dtype, device) for _ in range(num_layers)]
+        self.values = [_zeros(shape, dtype, device) for _ in range(num_layers)]
+        self.taps = _zeros((num_slots, positions, d_model), dtype, device)
         """The residual stream at the tap, before edits."""
         self.num_slots, self.positions, self._tap = num_slots, positions, tap
 
@@ -62,3 +65,10 @@ class KVCache:
         for layer in layers:
             for buffer in (self.keys[layer], self.values[layer]):
                 buffer[to, :, start:stop] = buffer[source, :, start:stop]
+
+
+def _zeros(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zeros; on a CPU, without touching their pages."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.zeros((*shape[:-1], shape[-1] * dtype.itemsize), np.uint8)).view(dtype)
