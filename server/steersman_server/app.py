@@ -9,8 +9,10 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 
 import steersman
-from steersman_server.auth import Gate
+from steersman_server.auth import OPEN, Gate
 from steersman_server.config import ServerConfig
+from steersman_server.documents.openapi import Document
+from steersman_server.documents.page import Page
 from steersman_server.errors import handle
 from steersman_server.headers import clock, stamp
 from steersman_server.metrics import Metrics
@@ -43,6 +45,11 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
         before_send=[stamp(metrics)],
         lifespan=[closing],
         request_max_body_size=config.max_body_bytes,
-        openapi_config=OpenAPIConfig(title="steersman", version=steersman.__version__),
+        openapi_config=OpenAPIConfig(
+            title="steersman",
+            version=steersman.__version__,
+            render_plugins=[Page(path="/"), Document(path="/openapi.json")],
+            openapi_router=Router("/schema", route_handlers=[], include_in_schema=False, opt=OPEN),
+        ),
         logging_config=None,
     )

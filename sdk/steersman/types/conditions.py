@@ -23,7 +23,7 @@ class Condition(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     value: float | None = None
     """In units of the feature's h_max (see `unit`)."""
     other: FeatureIndex | None = None
-    """Compare with this feature's activation in place of a value, each in its own unit."""
+    """Compare with this feature's activation in place of a value: both as lengths in the residual stream."""
     unit: Unit = "h_max"
     """`raw`: compare lengths in the residual stream."""
     all: Annotated[tuple["Condition", ...], Meta(min_length=1, max_length=64)] | None = None

@@ -14,7 +14,7 @@ from steersman_server.routes.features import (
     neighbors,
     rerank,
 )
-from steersman_server.routes.health import health, metrics
+from steersman_server.routes.health import documents, health, metrics
 from steersman_server.routes.inspection import attribute, inspect
 from steersman_server.routes.logits import next_token_logits
 from steersman_server.routes.models import get_model, list_models
@@ -59,4 +59,5 @@ ROUTES = [
     tokenizer_info,
     health,
     metrics,
+    documents,
 ]

@@ -4,6 +4,7 @@ import asyncio
 
 from litestar import Response, get
 from litestar.di import NamedDependency
+from litestar.response import Redirect
 
 import steersman
 from steersman.types import Health
@@ -18,6 +19,12 @@ async def health(running: NamedDependency[Running]) -> Health:
     """The server is up, its self-test has passed, and it answers. While it loads, both say 503."""
     served = running.served
     return Health(status="ok", version=steersman.__version__, model=served.name, bundle=served.bundle)
+
+
+@get("/docs", include_in_schema=False, opt=OPEN)
+async def documents() -> Redirect:
+    """The page of the API."""
+    return Redirect("/schema")
 
 
 @get("/metrics", tags=["server"], media_type=CONTENT_TYPE, responses=error_responses())

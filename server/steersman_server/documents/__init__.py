@@ -1,0 +1,1 @@
+"""The API's documents: the OpenAPI description, and a page of it that needs no other host."""
