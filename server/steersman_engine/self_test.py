@@ -4,22 +4,29 @@ An SAE put one layer off still reconstructs something, and steers badly without 
 field's classic mistake, so it is measured rather than trusted.
 """
 
+import asyncio
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from steersman_engine.bundle import BundleError, BundleManifest
 from steersman_engine.edits import AffineEdit
+from steersman_engine.engine import Engine, EngineError, GenerateRequest, Sampling, TokenLogprobs
 from steersman_engine.host import HostModel
 from steersman_engine.prompt import Kind, Prompt
 from steersman_engine.sae import SAE
 from steersman_engine.sinks import is_sink
-from steersman_engine.steering import Steering
 
 TEXT = (
     "The capital of France is Paris. To bake bread, mix flour, water, salt and yeast, let the dough"
     " rise, and put it into a hot oven. def add(a, b): return a + b. She said that she would come"
     " tomorrow, but it rained all day and the trains did not run."
 )
+
+
+LOGPROB_TOLERANCE = 0.1
+"""How far half precision may move a log probability, in nats; what is wrong moves it by far more."""
 
 
 def check_fit(host: HostModel, tokenizer, sae: SAE, manifest: BundleManifest, template_sha256: str) -> None:
@@ -63,24 +70,42 @@ def check_layer(host: HostModel, sae: SAE, input_ids: Tensor, sink_norm: float) 
         )
 
 
-def check_steering(host: HostModel, sae: SAE, input_ids: Tensor, sink_norm: float) -> None:
-    """See that a strong edit changes the logits and that no edit leaves them alone.
+def check_engine(engine: Engine, host: HostModel, input_ids: Tensor, sink_norm: float) -> None:
+    """See that the engine computes the plain model, that an edit steers, and that it steers alone.
+
+    It also warms the engine up: the first request of a client finds everything made. Call it outside of
+    an event loop.
 
     Raises:
-        BundleError: An edit has no effect, or leaks.
+        EngineError: It does not; the message says what is wrong.
     """
     length = input_ids.shape[1]
     prompt = Prompt(tuple(input_ids[0].tolist()), (1,) * length, (Kind.CONTENT,) * length)
-    plain = host.logits(input_ids)
+    plain = GenerateRequest(prompt=prompt, max_tokens=2, sampling=Sampling(temperature=0), logprobs=1)
     norms = host.residual(input_ids)[0].float().norm(dim=-1)
     strong = AffineEdit(0, mul=0.0, add=float(norms[norms <= sink_norm].median()))
-    steering = Steering.of((strong,), prompt, sae, sink_norm)
-    assert steering is not None
-    steered = host.logits(input_ids, edit=lambda x: steering.apply(x[0])[0][None])
-    if torch.equal(plain, steered):
-        raise BundleError("An edit as long as a token's residual does not change the logits.")
-    if not torch.equal(plain, host.logits(input_ids)):
-        raise BundleError("An edit changed a later pass that has none.")
+    expected = host.logits(input_ids, last=1)[0, -1].float().log_softmax(-1)
+    alone, mate, steered, after = asyncio.run(_ask(engine, plain, replace(plain, edits=(strong,))))
+    for what, found in (("", alone), (" beside a steered one", mate), (" after a steered one", after)):
+        if abs(found.logprob - float(expected[found.token_id])) > LOGPROB_TOLERANCE:
+            raise EngineError(
+                f"A plain request{what} is not answered as the model does: token {found.token_id} has log"
+                f" probability {found.logprob:.3f} instead of {float(expected[found.token_id]):.3f}."
+            )
+    if abs(steered.logprob - float(expected[steered.token_id])) <= LOGPROB_TOLERANCE:
+        raise EngineError("An edit as long as a token's residual does not change the logits.")
+
+
+async def _ask(engine: Engine, plain: GenerateRequest, steered: GenerateRequest) -> list[TokenLogprobs]:
+    """The first token of the plain request, of both together, and of the plain one again."""
+
+    async def first(request: GenerateRequest) -> TokenLogprobs:
+        events = [event async for event in engine.generate(request)]
+        assert events[0].logprobs is not None
+        return events[0].logprobs
+
+    alone = await first(plain)
+    return [alone, *await asyncio.gather(first(plain), first(steered)), await first(plain)]
 
 
 def text_ids(tokenizer) -> Tensor:

@@ -1,5 +1,6 @@
 """From two names to a model that is ready to answer."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from steersman_engine.local_engine import LocalEngine
 from steersman_engine.presets import PRESETS
 from steersman_engine.prompt import chat_template_sha256
 from steersman_engine.pull import pull
-from steersman_engine.self_test import check_fit, check_steering, text_ids
+from steersman_engine.self_test import check_engine, check_fit, text_ids
 from steersman_engine.text_embedder import find_embedder
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -42,6 +43,7 @@ def load(model: str, bundle: str | None, *, device: str, dtype: str, cache: Path
     Raises:
         ValueError: The model has no bundle of its own and none was given.
         BundleError: The bundle is damaged, or is for another model or layer.
+        EngineError: The engine failed its self-test.
         OSError: The model could not be fetched or read.
     """
     preset = PRESETS.get(model)
@@ -62,15 +64,20 @@ def load(model: str, bundle: str | None, *, device: str, dtype: str, cache: Path
     host = HostModel(weights, manifest.layer, name=model)
     sae = opened.sae(device)
     check_fit(host, tokenizer, sae, manifest, chat_template_sha256(tokenizer))
-    check_steering(host, sae, text_ids(tokenizer).to(host.device), manifest.sink_norm)
     catalog = opened.catalog()
     catalog.embedder = find_embedder(cache)
     if len(catalog) != sae.d_sae:
         raise BundleError(f"The catalogue has {len(catalog)} features, the SAE {sae.d_sae}.")
+    engine = LocalEngine(host, sae, sink_norm=manifest.sink_norm)
+    try:
+        check_engine(engine, host, text_ids(tokenizer).to(host.device), manifest.sink_norm)
+    except BaseException:
+        asyncio.run(engine.aclose())
+        raise
     return Loaded(
         name=Path(model).name if Path(model).is_dir() else model,
         tokenizer=tokenizer,
-        engine=LocalEngine(host, sae, sink_norm=manifest.sink_norm),
+        engine=engine,
         catalog=catalog,
         bundle=opened.id,
         layer=manifest.layer,
