@@ -61,7 +61,7 @@ class FakeLLM:
 
     def fault(self, call: str, *what: Any) -> None:
         """The next calls named `call` meet these: `(status, headers)`, `drop_before`, `drop_after`, `cut`,
-        `("kill_before", pid)`, `("kill_after", pid)` with a function for the process's id, or None for none."""
+        `("kill_before", pid)`, `("kill_after", pid)` with a function for the process's id, or None."""
         self.faults.setdefault(call, deque()).extend(what)
 
     def next_fault(self, call: str) -> Any:

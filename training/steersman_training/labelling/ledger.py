@@ -49,6 +49,7 @@ class Ledger:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")  # an answer that was paid for survives a power cut
         self._db.executescript(SCHEMA.read_text(encoding="utf-8"))
+        self._lose_interrupted()
         self.budget = Budget(max_usd, self.committed_usd())
 
     def __enter__(self) -> "Ledger":
@@ -62,8 +63,13 @@ class Ledger:
         self._db.close()
         self._owner.close()
 
-    def intend(self, backend: str, asks: Sequence[tuple[Ask, float]]) -> Submission:
+    def intend(
+        self, backend: str, asks: Sequence[tuple[Ask, float]], *, recoverable: bool = False
+    ) -> Submission:
         """Record questions that will be sent now, each with the most it can cost in dollars.
+
+        `recoverable`: the service can be asked for the answers later. Questions of which it cannot are lost
+        when this process dies: the next one that opens the ledger records them so.
 
         Raises:
             BudgetError: They may cost more than what is left; nothing was recorded.
@@ -71,14 +77,14 @@ class Ledger:
         reserved = sum(usd for _, usd in asks)
         self.budget.reserve(reserved)
         try:
-            return self._record(backend, asks, "open")
+            return self._record(backend, asks, "open", recoverable=recoverable)
         except BaseException:
             self.budget.settle(reserved, 0.0)
             raise
 
     def export(self, backend: str, asks: Sequence[Ask]) -> Submission:
         """Record questions that were written to a file: whoever answers them pays."""
-        return self._record(backend, [(ask, 0.0) for ask in asks], "exported")
+        return self._record(backend, [(ask, 0.0) for ask in asks], "exported", recoverable=True)
 
     def sent(self, submission: str, batch: str) -> None:
         """Record by which id the service knows a submission."""
@@ -148,7 +154,15 @@ class Ledger:
         with self._lock:
             return self._db.execute(query, values).fetchall()
 
-    def _record(self, backend: str, asks: Sequence[tuple[Ask, float]], state: str) -> Submission:
+    def _lose_interrupted(self) -> None:
+        for (submission,) in self.rows(
+            "SELECT submission FROM submissions WHERE state = 'open' AND NOT recoverable"
+        ):
+            self.lose(submission, self.open_asks(submission), "interrupted")
+
+    def _record(
+        self, backend: str, asks: Sequence[tuple[Ask, float]], state: str, *, recoverable: bool
+    ) -> Submission:
         now = time.time()
         made = Submission(secrets.token_hex(6), backend, None, len(asks), now)
         rows = [
@@ -156,8 +170,8 @@ class Ledger:
         ]
         with self._transaction():
             self._db.execute(
-                "INSERT INTO submissions VALUES (?, ?, NULL, 'open', ?, ?, NULL)",
-                (made.id, backend, len(asks), now),
+                "INSERT INTO submissions VALUES (?, ?, NULL, 'open', ?, ?, ?, NULL)",
+                (made.id, backend, recoverable, len(asks), now),
             )
             self._db.executemany(
                 """INSERT INTO requests (submission, ask, stage, feature, model, prompt_version, state,

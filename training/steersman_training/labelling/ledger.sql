@@ -5,6 +5,7 @@ CREATE TABLE IF NOT EXISTS submissions (
     backend TEXT NOT NULL,
     batch TEXT,                       -- the service's id; NULL until it is known
     state TEXT NOT NULL,              -- open or closed
+    recoverable INTEGER NOT NULL,     -- 1 if the service can be asked for the answers after a crash
     num_requests INTEGER NOT NULL,
     created REAL NOT NULL,            -- seconds since 1970, as all times here
     ended REAL

@@ -14,7 +14,7 @@ class Transport(Protocol):
     """Carries questions to one model."""
 
     name: str
-    """Stored in the ledger: `claude_batches`, ..."""
+    """Stored in the ledger: `claude_batches/claude-haiku-5-5`, ..."""
     batch_size: int
     """How many questions it likes to get at once."""
 
@@ -27,8 +27,12 @@ class Transport(Protocol):
         """
         ...
 
-    def usd(self, usage: Usage) -> float:
-        """What a request of such a size costs."""
+    def usd(self, usage: Usage, together: int = 1) -> float:
+        """What a request of such a size costs among so many asked together."""
+        ...
+
+    def seconds(self, together: int) -> float:
+        """A guess of how long so many questions take."""
         ...
 
     def most_usd(self, ask: Ask) -> float:

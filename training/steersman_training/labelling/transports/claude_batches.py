@@ -45,7 +45,6 @@ SMALL = 100
 class ClaudeBatches:
     """A transport. `settle_s`: how long after a broken submission a batch may still appear in the list."""
 
-    name = "claude_batches"
     batch_size = MAX_REQUESTS
 
     def __init__(
@@ -58,6 +57,7 @@ class ClaudeBatches:
         poll_s: float = 30.0,
         settle_s: float = 60.0,
     ) -> None:
+        self.name = f"claude_batches/{model.id}"
         self._service = BatchService(client)
         self._model = model
         self._price = price
@@ -65,9 +65,13 @@ class ClaudeBatches:
         self._poll_s = poll_s
         self._settle_s = settle_s
 
-    def usd(self, usage: Usage) -> float:
+    def usd(self, usage: Usage, together: int = 1) -> float:
         """What a request of such a size costs."""
         return self._price.usd(usage, cache="1h", batch=True)
+
+    def seconds(self, together: int) -> float:
+        """A guess: batches go on side by side, and most end within an hour; some take up to a day."""
+        return 3600.0
 
     def most_usd(self, ask: Ask) -> float:
         """The most that a question can cost."""
@@ -131,7 +135,7 @@ class ClaudeBatches:
 
     def _submit(self, chunk: list[tuple[Ask, float]]) -> tuple[Submission, str]:
         """Record, send, record the batch's id."""
-        submission = self._ledger.intend(self.name, chunk)
+        submission = self._ledger.intend(self.name, chunk, recoverable=True)
         requests = [
             {"custom_id": f"{submission.id}_{ask.id}", "params": self._model.params(ask, "1h")}
             for ask, _ in chunk

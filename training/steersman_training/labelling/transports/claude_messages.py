@@ -14,9 +14,8 @@ from steersman_training.labelling.transports.claude_model import ClaudeModel, re
 class ClaudeMessages:
     """An endpoint; the client's own retries are off, since after a broken connection they may pay twice."""
 
-    name = "claude_messages"
-
     def __init__(self, client: anthropic.Anthropic, model: ClaudeModel, price: Price) -> None:
+        self.name = f"claude_messages/{model.id}"
         self._client = client.with_options(max_retries=0)
         self._model = model
         self._price = price

@@ -50,7 +50,7 @@ class OneByOne:
 
     Such services do not say afterwards what they answered. So a request that was under way when the process
     died, or whose answer broke off, is recorded as lost, counted with the most it can have cost, and sent
-    again: at most `concurrency` of them a crash.
+    again. At most `concurrency` of them are lost in a crash.
     """
 
     batch_size = 256
@@ -61,9 +61,13 @@ class OneByOne:
         self._ledger = ledger
         self._concurrency = concurrency
 
-    def usd(self, usage: Usage) -> float:
+    def usd(self, usage: Usage, together: int = 1) -> float:
         """What a request of such a size costs."""
         return self._endpoint.usd(usage)
+
+    def seconds(self, together: int) -> float:
+        """A guess: two seconds an answer."""
+        return 2.0 * together / self._concurrency
 
     def most_usd(self, ask: Ask) -> float:
         """The most that a question can cost."""
@@ -76,8 +80,6 @@ class OneByOne:
             BudgetError: What remains may cost more than is left.
             BackendError: The service cannot be used now.
         """
-        for submission in self._ledger.open_submissions(self.name):
-            self._ledger.lose(submission.id, self._ledger.open_asks(submission.id), "interrupted")
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="ask")
         try:
             yield from self._run(pool, deque(asks))
