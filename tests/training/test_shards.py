@@ -1,5 +1,6 @@
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ def numbered(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path, count: int, *, batch_size: int, seed: int = 0, **options: int) -> list[list[int]]:
+def read(folder: Path, count: int, *, batch_size: int, seed: int = 0, **options: Any) -> list[list[int]]:
     stream = batches(folder, Manifest.load(folder), batch_size=batch_size, seed=seed, **options)
     return [batch[:, 0].int().tolist() for batch in islice(stream, count)]
 

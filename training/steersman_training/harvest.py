@@ -82,9 +82,9 @@ def harvest(
     workers.wait()
     job = Job.load(host, tokenizer, chats, config, out)
     todo = _ring(job) if config.ring else chain(job.missing()[workers.index :: workers.count], [None])
-    keeper = _Keeper(job, MANIFEST if workers.count == 1 else part_name(workers.index))
+    name = MANIFEST if workers.count == 1 else part_name(workers.index)
     with TokenProgress(total, shown=first) as progress:
-        _fill(job, todo, keeper, progress)
+        fill(job, todo, progress, manifest=name)
     workers.wait()
     if first:
         merge_parts(job.folders)
@@ -92,11 +92,12 @@ def harvest(
     return Manifest.load(job.folders[0])
 
 
-def _fill(job: Job, todo: Iterable[int | None], keeper: "_Keeper", progress: "TokenProgress") -> None:
+def fill(job: Job, todo: Iterable[int | None], progress: TokenProgress, *, manifest: str = MANIFEST) -> None:
     """Make shards, reading the next one's chats and writing the last one meanwhile.
 
-    `todo`: their numbers; None where there is nothing to begin.
+    `todo`: their numbers; None where there is nothing to begin. `manifest`: the file that notes them.
     """
+    keeper = _Keeper(job, manifest)
     current: tuple[int, Future[list[Document]]] | None = None
     writing: Future[None] | None = None
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
