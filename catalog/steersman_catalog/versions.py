@@ -75,7 +75,7 @@ def _upgrade(db: duckdb.DuckDBPyConnection, path: Path, version: int) -> None:
 
 def _attach(db: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist: `steersman catalog build` makes a catalogue.")
+        raise FileNotFoundError(f"{path} does not exist: `steersman label` makes a catalogue.")
     quoted = str(path).replace("'", "''")
     try:
         db.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")

@@ -1,11 +1,14 @@
 """A bundle's card: what a person wants to know before using it, with its numbers filled in."""
 
 from pathlib import Path
+from typing import Any
 
 from steersman_engine.bundle import BundleManifest
 from steersman_training.metrics import Metrics
 
 TEMPLATE = Path(__file__).with_name("card.md")
+LABELLING = "labelling"
+"""Where a manifest's metrics hold a labelling job's summary."""
 
 
 def card(manifest: BundleManifest, metrics: Metrics) -> str:
@@ -19,8 +22,9 @@ def card(manifest: BundleManifest, metrics: Metrics) -> str:
         " --out runs/sae",
         f"steersman evaluate --model {manifest.model} --sae runs/sae/sae.safetensors"
         " --out runs/sae/metrics.json",
-        "steersman catalog build --harvest runs/harvest --sae runs/sae/sae.safetensors --out runs/catalog.duckdb",
-        f"steersman bundle --name {manifest.name} --run runs/sae --catalog runs/catalog.duckdb"
+        f"steersman label run --harvest runs/harvest --sae runs/sae/sae.safetensors{_label_tokens(manifest)}"
+        " --out runs/label",
+        f"steersman bundle --name {manifest.name} --run runs/sae --catalog runs/label/catalog.duckdb"
         f" --out {manifest.name}",
     )
     by_role = "\n".join(
@@ -58,5 +62,40 @@ def card(manifest: BundleManifest, metrics: Metrics) -> str:
         epochs=manifest.training["epochs"],
         max_length=manifest.training["max_length"],
         rest="\n".join(commands[1:]),
+        labels=_labels(manifest.metrics.get(LABELLING)),
         licence=manifest.licence,
     )
+
+
+def _label_tokens(manifest: BundleManifest) -> str:
+    found = manifest.metrics.get(LABELLING)
+    return f" --tokens {found['tokens']}" if found else ""
+
+
+def _labels(summary: dict[str, Any] | None) -> str:
+    """What the labelling job measured of its labels, baselines beside."""
+    if summary is None:
+        return "The labels were not scored.\n"
+    splits = summary["splits"]
+    rows = [
+        f"| {line['test']} | {line['judge']} | {line['of']} | {line['mean']:.3f}"
+        f" ({line['low']:.3f} to {line['high']:.3f}) | {line['chance']:.2f} | {line['features']:,}"
+        f" | {line['asked']:,} | {line['failures']:,} |"
+        for line in summary["lines"]
+        if line["test"] in ("contrastive", "stringent", "detection")
+    ]
+    head = (
+        f"Made by the explainer `{summary['explainer']}` from {splits['explain']:,} documents, revised on"
+        f" {splits['dev']:,} others, scored on {splits['test']:,} more that neither saw"
+        f" ({summary['tokens']:,} tokens in all). {summary['live']:,} features fired; {summary['trusted']:,}"
+        " labels are above chance in the contrastive test at a false discovery rate of 5 %;"
+        f" {summary['unclear']:,} say that they are unclear. Means over features, with 95 % intervals:\n"
+    )
+    table = "| test | judge | of | mean | chance | features | trials | failures |\n" + "|---" * 8 + "|\n"
+    tail = (
+        "\n*Contrastive*: in which of two texts does the feature fire? *Stringent*: which of four, three of"
+        " them of features with the nearest labels? *Detection*: area under the curve over single texts. The"
+        " unigram rule has no label; it knows on which tokens the feature fired. The judges are small:"
+        " what they find is a floor.\n"
+    )
+    return f"{head}\n{table}" + "\n".join(rows) + "\n" + tail

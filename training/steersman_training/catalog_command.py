@@ -1,10 +1,9 @@
-"""`steersman catalog`: make a catalogue of features, ask it, and carry it elsewhere."""
+"""`steersman catalog`: ask a catalogue of features, and carry it elsewhere."""
 
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 
 from steersman.cli import Command
 from steersman_training import (
-    catalog_build,
     catalog_export,
     catalog_import,
     catalog_info,
@@ -19,10 +18,9 @@ examples:
   steersman catalog export runs/catalog.duckdb --format neuronpedia --out runs/neuronpedia
   duckdb -readonly runs/catalog.duckdb "SELECT feature, label FROM shown_features LIMIT 20"
 
-`steersman label` makes better labels than `build`, and scores them."""
+`steersman label` makes a catalogue."""
 
 PARTS = {
-    "build": (catalog_build, "measure the features of an SAE, and label them by counting words"),
     "info": (catalog_info, "what a catalogue is of, and how much is in it"),
     "search": (catalog_search, "find features by words or by meaning"),
     "export": (catalog_export, "write all tables as Parquet, or Neuronpedia's bulk files"),
@@ -45,7 +43,7 @@ def _run(args: Namespace) -> None:
 
 
 command = Command(
-    summary="make a catalogue of features, ask it, and carry it elsewhere",
+    summary="ask a catalogue of features, and carry it elsewhere",
     add_arguments=_add_arguments,
     run=_run,
     epilog=EPILOG,

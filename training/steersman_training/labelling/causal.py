@@ -59,9 +59,9 @@ class Causal:
         self._host, self._sae, self._sink_norm, self._text = host, sae, sink_norm, text
         self._first = int(tokenizer.bos_token_id if tokenizer.bos_token_id is not None else 0)
         self._lens: Lens | None = None
-        self._neutral = self._residual(tokenizer(NEUTRAL, add_special_tokens=False)["input_ids"])
+        self._neutral = self._residual([tokenizer(NEUTRAL, add_special_tokens=False)["input_ids"]])
         self._plain_ids = torch.tensor(tokenizer(PLAIN, add_special_tokens=False)["input_ids"])
-        self._plain = self._residual(self._plain_ids.tolist())
+        self._plain = self._residual([self._plain_ids.tolist()])
 
     @torch.no_grad()
     def outputs(self, features: range, h_max: np.ndarray) -> list[Output]:
@@ -108,56 +108,88 @@ class Causal:
 
     @torch.no_grad()
     def effects(
-        self, feature: int, h_max: float, contexts: Sequence[Sequence[int]], others: "Tensor"
-    ) -> Effects | None:
-        """At matched KL: raise where it is silent, ablate where it fires.
+        self,
+        features: Sequence[int],
+        h_max: Sequence[float],
+        contexts: Sequence[Sequence[Sequence[int]]],
+        others: Tensor,
+    ) -> list[Effects | None]:
+        """At matched KL: raise each feature where it is silent, ablate it where it fires.
 
-        `contexts`: token ids that end where the feature fires. `others`: `silent(...)`. None if it does
-        not fire at the end of any of the contexts, cut as they are.
+        `contexts`: for each feature token ids of texts that end where it fires. `others`: `silent(...)`.
+        None if a feature does not fire at the end of any of its contexts, cut as they are.
         """
-        lost, kl_ablate = self._ablated(feature, contexts)
-        raised, kl_raise = self._raised(feature, h_max, others)
-        if lost is None:
-            return None
-        return Effects(
-            raised=self._named(raised, largest=True),
-            lowered=self._named(raised, largest=False),
-            lost=self._named(lost, largest=False),
-            gained=self._named(lost, largest=True),
-            kl_raise=kl_raise,
-            kl_ablate=kl_ablate,
-        )
+        ablated = self._ablated(features, contexts)
+        made: list[Effects | None] = []
+        for (raised, kl_raise), gone in zip(self._raised(features, h_max, others), ablated, strict=True):
+            if gone is None:
+                made.append(None)
+                continue
+            lost, kl_ablate = gone
+            made.append(
+                Effects(
+                    raised=self._named(raised, largest=True),
+                    lowered=self._named(raised, largest=False),
+                    lost=self._named(lost, largest=False),
+                    gained=self._named(lost, largest=True),
+                    kl_raise=kl_raise,
+                    kl_ablate=kl_ablate,
+                )
+            )
+        return made
 
     def silent(self, texts: Sequence[Sequence[int]]) -> Tensor:
         """Residual streams of texts of one length, `[texts, pos, d_model]`."""
-        return torch.cat([self._residual(list(text)) for text in texts])
+        return self._residual([list(text) for text in texts])
 
-    def _ablated(self, feature: int, contexts: Sequence[Sequence[int]]) -> tuple[Tensor | None, float]:
-        changes, kls = [], []
-        for context in contexts:
-            resid = self._residual(list(context))
-            h = self._sae.encode(resid[0, -1].float())[feature]
-            if h <= 0 or bool(is_sink(resid[0, -1:], self._sink_norm)[0]):
-                continue
-            plain = self._last_log_probs(resid)[0]
-            without = self._last_log_probs(self._set(resid, [feature], torch.zeros(1), last=True))[0]
-            changes.append(without - plain)
-            kls.append(float((without.exp() * (without - plain)).sum()))
-        return (torch.stack(changes).mean(dim=0), float(np.mean(kls))) if changes else (None, 0.0)
+    def _ablated(
+        self, features: Sequence[int], contexts: Sequence[Sequence[Sequence[int]]]
+    ) -> list[tuple[Tensor, float] | None]:
+        """Of each feature the mean change of log-probability `[vocab]` without it, and the mean KL."""
+        by_length: dict[int, list[tuple[int, Sequence[int]]]] = {}
+        for row, texts in enumerate(contexts):
+            for text in texts:
+                by_length.setdefault(len(text), []).append((row, text))
+        changes: list[list[Tensor]] = [[] for _ in features]
+        kls: list[list[float]] = [[] for _ in features]
+        for texts in by_length.values():
+            resid = self._residual([list(text) for _, text in texts])
+            own = [features[row] for row, _ in texts]
+            last = resid[:, -1].float()
+            fires = self._sae.encode(last)[torch.arange(len(own)), own] > 0
+            fires &= ~is_sink(last, self._sink_norm)
+            plain = self._last_log_probs(resid)
+            without = self._last_log_probs(self._set(resid, own, torch.zeros(len(own)), last=True))
+            kl = (without.exp() * (without - plain)).sum(dim=-1)
+            for number, (row, _) in enumerate(texts):
+                if fires[number]:
+                    changes[row].append(without[number] - plain[number])
+                    kls[row].append(float(kl[number]))
+        return [
+            (torch.stack(found).mean(dim=0), float(np.mean(kl))) if found else None
+            for found, kl in zip(changes, kls, strict=True)
+        ]
 
-    def _raised(self, feature: int, h_max: float, others: Tensor) -> tuple[Tensor, float]:
+    def _raised(
+        self, features: Sequence[int], h_max: Sequence[float], others: Tensor
+    ) -> list[tuple[Tensor, float]]:
+        """Of each feature the mean change `[vocab]` where the KL is nearest to MATCHED_KL, and that KL."""
         plain = self._last_log_probs(others)
-        best: tuple[float, Tensor] | None = None
+        rows = others.repeat(len(features), 1, 1)
+        own = [feature for feature in features for _ in range(len(others))]
+        largest = torch.tensor(h_max, dtype=torch.float32).repeat_interleave(len(others))
+        best: list[tuple[Tensor, float]] = []
         for strength in RAISED:
-            target = torch.full((len(others),), h_max * strength)
-            steered = self._last_log_probs(self._set(others, [feature] * len(others), target, last=True))
-            kl = float((steered.exp() * (steered - plain)).sum(dim=-1).mean())
-            if best is None or abs(kl - MATCHED_KL) < abs(best[0] - MATCHED_KL):
-                best = kl, (steered - plain).mean(dim=0)
-            if kl > MATCHED_KL:
-                break
-        assert best is not None
-        return best[1], best[0]
+            steered = self._last_log_probs(self._set(rows, own, largest * strength, last=True))
+            steered = steered.view(len(features), len(others), -1)
+            kls = (steered.exp() * (steered - plain)).sum(dim=-1).mean(dim=1).tolist()
+            change = (steered - plain).mean(dim=1)
+            tried = [(change[row], kl) for row, kl in enumerate(kls)]
+            best = [
+                min(pair, key=lambda one: abs(one[1] - MATCHED_KL))
+                for pair in zip(best or tried, tried, strict=True)
+            ]
+        return best
 
     def _named(self, change: Tensor, *, largest: bool) -> tuple[Weighted, ...]:
         top = change.topk(EFFECT_TOKENS, largest=largest)
@@ -166,9 +198,10 @@ class Causal:
             for token, value in zip(top.indices.tolist(), top.values.tolist(), strict=True)
         )
 
-    def _residual(self, ids: list[int]) -> Tensor:
-        """`[1, pos, d_model]`, headed by the token that every text begins with."""
-        return self._host.residual(torch.tensor([[self._first, *ids]], device=self._host.device))
+    def _residual(self, texts: list[list[int]]) -> Tensor:
+        """Of texts of one length, headed by the token that all begin with: `[texts, pos, d_model]`."""
+        ids = torch.tensor([[self._first, *text] for text in texts], device=self._host.device)
+        return self._host.residual(ids)
 
     def _set(self, resid: Tensor, features: list[int], target: Tensor, *, last: bool) -> Tensor:
         """Each row's feature set to `target` `[features]`, at the last position or at all but sinks."""

@@ -54,6 +54,24 @@ def _add_arguments(parser: ArgumentParser) -> None:
         help="0 keeps first labels (default: %(default)s)",
     )
     parser.add_argument(
+        "--explainer",
+        default="statistical",
+        help="statistical (offline), claude, openai or export (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--judges",
+        default="embedding,lexical",
+        metavar="NAMES",
+        help="of embedding, lexical, claude, openai, export; the first ranks features (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--llm",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="how language models are reached: judge_model=..., base_url=..., see docs/labelling.md",
+    )
+    parser.add_argument(
         "--max-usd",
         type=float,
         default=0.0,
@@ -89,6 +107,9 @@ def _config(args: Namespace) -> "LabelConfig":
         source=args.source if isinstance(args.source, str) else ",".join(args.source),
         tokens=args.tokens,
         seed=args.seed,
+        explainer=args.explainer,
+        judges=tuple(args.judges.split(",")),
+        llm=_llm(args.llm),
         features=args.features,
         refine_rounds=args.refine_rounds,
         max_usd=args.max_usd,
@@ -96,6 +117,16 @@ def _config(args: Namespace) -> "LabelConfig":
         dtype=args.dtype,
         cache_dir=str(args.cache_dir),
     )
+
+
+def _llm(given: list[str]) -> dict[str, str | int]:
+    found: dict[str, str | int] = {}
+    for one in given:
+        name, sign, value = one.partition("=")
+        if not sign:
+            raise ValueError(f"--llm {one} has no value: write NAME=VALUE.")
+        found[name] = int(value) if value.isdigit() else value
+    return found
 
 
 def _subject(args: Namespace) -> tuple[str, int, Path, float]:

@@ -1,6 +1,7 @@
 """What a labelling job is told."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -28,7 +29,11 @@ class LabelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     batch_tokens: int = 4096
     """Tokens, padding included, in one forward pass."""
     explainer: str = "statistical"
+    """`statistical`, or `claude`, `openai`, `export`."""
     judges: tuple[str, ...] = ("embedding", "lexical")
+    """Of the same names, or `embedding` and `lexical`; the first chooses in refinement and ranks features."""
+    llm: dict[str, Any] = {}
+    """How language models are reached: fields of `LLMConfig`."""
     features: int | None = None
     """Label and score only so many, those with the most activation mass; None for all."""
     refine_rounds: int = 1

@@ -32,14 +32,17 @@ class EffectMaker:
         first = {
             name: int(start) for name, start in zip(self.corpus.documents, self.corpus.starts, strict=False)
         }
+        contexts: list[list[list[int]]] = []
         for one in evidence:
-            contexts = []
+            contexts.append([])
             for example in one.examples[:CONTEXTS]:
                 start = int(example.id.rsplit(":", 1)[1])
                 end = first[example.document] + start + example.peak + 1
                 begin = max(first[example.document] + 1, end - CONTEXT_TOKENS)
-                contexts.append(self.corpus.token[begin:end].tolist())
-            yield one.feature, self.causal.effects(one.feature, one.h_max, contexts, others)
+                contexts[-1].append(self.corpus.token[begin:end].tolist())
+        features = [one.feature for one in evidence]
+        made = self.causal.effects(features, [one.h_max for one in evidence], contexts, others)
+        yield from zip(features, made, strict=True)
 
     def _others(self) -> Tensor:
         random = np.random.default_rng([self.seed, 13])

@@ -65,13 +65,18 @@ class Job:
         embed: Embed,
         *,
         explainer: Explainer | None = None,
+        paid_judge: Callable[[], Judge] | None = None,
         corpus: Callable[[], Corpus] | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """`corpus`: where the documents come from, instead of the configuration's source."""
+        """`paid_judge`: opens the judge that the configuration names and that is not one of the free ones.
+
+        `corpus`: where the documents come from, instead of the configuration's source.
+        """
         self.root, self.config, self.subject, self.embed = root, config, subject, embed
         self.explainer: Explainer = explainer or StatisticalExplainer()
         self.progress = progress
+        self._paid_judge = paid_judge
         self._corpus_of = corpus or self._read_source
 
     # What the documents are, and what fires on them
@@ -277,14 +282,16 @@ class Job:
         return Passages(self.corpus, self.text)
 
     def open_judge(self, name: str) -> Judge:
-        """A judge by name; see `backends` for those that ask a language model."""
+        """A judge by name."""
         if name == "embedding":
             return EmbeddingJudge(
                 self.embed, self.tile_vectors, self.tile_vectors[self.background_tiles].astype(np.float32)
             )
         if name == "lexical":
             return LexicalJudge(self.passages[tile] for tile in self.background_tiles.tolist())
-        raise ValueError(f"There is no judge {name!r}: embedding, lexical.")
+        if self._paid_judge is not None:
+            return self._paid_judge()
+        raise ValueError(f"There is no judge {name!r}: embedding, lexical, claude, openai, export.")
 
     @cached_property
     def refine_stage(self) -> Stage:
@@ -294,7 +301,7 @@ class Job:
         inputs = {
             "version": 1,
             "explain": self.explain_stage.key,
-            "judge": self.config.judges[0],
+            "judge": [self.config.judges[0], self.config.llm],
             "rounds": self.config.refine_rounds,
         }
         neighbours = cached(lambda: self.label_neighbours(drafts))

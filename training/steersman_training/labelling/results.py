@@ -1,6 +1,6 @@
 """The later steps of the job: scores, what they are worth without labels, and how features relate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from steersman_training.labelling.job import Job, cached
 from steersman_training.labelling.labels import label_vectors, nearest
 from steersman_training.labelling.nulls import UnigramRule, shuffled
+from steersman_training.labelling.questions import Test
 from steersman_training.labelling.random_sae import random_sae
 from steersman_training.labelling.relations import by_cosine, coactivation, echo_groups, flat_map
-from steersman_training.labelling.score_part import ScorePart, Scorer
+from steersman_training.labelling.score_part import PAID_TESTS, TESTS, ScorePart, Scorer
 from steersman_training.labelling.scoring import Score
 from steersman_training.labelling.stage import Stage, packed, packed_arrays
 from steersman_training.labelling.subject import Subject
@@ -21,8 +22,8 @@ from steersman_training.labelling.subject import Subject
 RANDOM_FEATURES = 200
 RANDOM_TOKENS = 100_000
 """Read for the random SAE."""
-FREE = ("embedding", "lexical")
-"""Judges that cost nothing, and so are asked about baselines for every feature."""
+FREE = ("embedding", "lexical", "rule")
+"""What costs nothing, and so is asked everything, baselines for every feature included."""
 PAID_BASELINES = 200
 """Features whose baselines a paid judge is asked about."""
 
@@ -62,13 +63,19 @@ class Results:
         job = self.job
         free = judge in FREE
         sample = job.live if free else self._sample(PAID_BASELINES)
-        inputs = {"version": 1, "refine": job.refine_stage.key, "judge": judge, "baselines": len(sample)}
+        inputs = {
+            "version": 1,
+            "refine": job.refine_stage.key,
+            "judge": judge,
+            "baselines": len(sample),
+            "llm": {} if free else job.config.llm,
+        }
         opened = cached(lambda: job.open_judge(judge))
         rule = cached(lambda: UnigramRule(job.corpus, job.activations.counted))
 
         def part(number: int) -> bytes:
             block = job._block(number)
-            scorer = self._scorer(block.features, sample)
+            scorer = self._scorer(block.features, sample, TESTS if free else PAID_TESTS)
             done = scorer.score_rule(rule(), block) if judge == "rule" else scorer.score(opened(), block)
             return packed(done)
 
@@ -102,7 +109,12 @@ class Results:
         judges = tuple(judge for judge in job.config.judges if judge in FREE) or FREE[:1]
         corpus = job.corpus.head(RANDOM_TOKENS)
         config = replace(
-            job.config, tokens=len(corpus.token), features=None, explainer="statistical", judges=judges
+            job.config,
+            tokens=len(corpus.token),
+            features=None,
+            explainer="statistical",
+            judges=judges,
+            llm={},
         )
         return Results(
             Job(
@@ -141,7 +153,7 @@ class Results:
             columns[f"{name}_similarity"] = similarity.astype(np.float32)
         return columns
 
-    def _scorer(self, features: range, sample: Sequence[int]) -> Scorer:
+    def _scorer(self, features: range, sample: Sequence[int], tests: tuple[Test, ...]) -> Scorer:
         job = self.job
         partners = shuffled(job.live, job.config.seed)
         asked = set(sample)
@@ -153,9 +165,19 @@ class Results:
                 line += [label for label in job.lines[feature][:1] if label.id != shown.id]
             labels[feature] = [(label.id, label.draft.text) for label in line]
         others = {f: other for f, other in partners.items() if f in asked}
-        return Scorer(
-            job.question_maker("test", self.neighbours), job.passages, labels, others, job.config.seed
-        )
+        return self.scorer_of(self.neighbours, labels, others, tests)
+
+    def scorer_of(
+        self,
+        neighbours: np.ndarray,
+        labels: Mapping[int, Sequence[tuple[str, str]]],
+        others: Mapping[int, int] | None = None,
+        tests: tuple[Test, ...] = TESTS,
+    ) -> Scorer:
+        """Asks on test documents about `labels`; see `Scorer`."""
+        job = self.job
+        maker = job.question_maker("test", neighbours)
+        return Scorer(maker, job.passages, labels, others or {}, job.config.seed, tests)
 
     def _sample(self, count: int) -> list[int]:
         random = np.random.default_rng([self.job.config.seed, 17])

@@ -1,11 +1,12 @@
 """What `steersman label` does: plan, run, status."""
 
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import torch
+import msgspec
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from steersman_catalog.minilm import MiniLM
@@ -13,23 +14,38 @@ from steersman_engine.text_embedder import pull_embedder
 from steersman_training.labelling.config import LabelConfig
 from steersman_training.labelling.finish import CATALOGUE, REPORT, finish
 from steersman_training.labelling.job import Job
+from steersman_training.labelling.plan import make_plan
 from steersman_training.labelling.progress import shown_progress
-from steersman_training.labelling.results import Results
+from steersman_training.labelling.protocols import Explainer, Judge
+from steersman_training.labelling.results import FREE, Results
 from steersman_training.labelling.stage import stages_in
+from steersman_training.labelling.statistical import StatisticalExplainer
 from steersman_training.labelling.subject import Subject
 from steersman_training.labelling.summary import SHOWN
 
-SPEED_TOKENS = 256
-"""Read to see how fast the model is."""
-SECONDS_A_FEATURE = 0.15
-"""Of one core, for all that follows the reading, with offline explainers and judges; measured."""
-
 
 def run(folder: Path, config: LabelConfig) -> None:
-    """Make what is missing of a job; the same call goes on with one that was stopped."""
+    """Make what is missing of a job; the same call goes on with one that was stopped.
+
+    Raises:
+        ValueError: It may cost more than is allowed.
+    """
     config.save(folder)
-    with shown_progress() as progress:
-        summary = finish(Results(open_job(folder, config, progress)), folder)
+    subject = Subject.open(config)
+    embedder = MiniLM.load(pull_embedder(Path(config.cache_dir)))
+    with backends(folder, config) as (explainer, judge), shown_progress() as progress:
+        if judge is not None or explainer.name != "statistical":
+            _check_price(make_plan(folder, config, subject, explainer, judge).total.usd_high, config)
+        job = Job(
+            folder,
+            config,
+            subject,
+            embedder.embed,
+            explainer=explainer,
+            paid_judge=None if judge is None else lambda: judge,
+            progress=progress,
+        )
+        summary = finish(Results(job), folder)
     print(
         f"{summary.live:,} of {summary.features:,} features are labelled;"
         f" {summary.trusted:,} labels are trusted."
@@ -42,36 +58,60 @@ def run(folder: Path, config: LabelConfig) -> None:
     print(f"{folder / CATALOGUE} is for `steersman bundle`; {folder / REPORT} is for people.")
 
 
-def open_job(folder: Path, config: LabelConfig, progress: Progress | None = None) -> Job:
-    """The job in `folder`, its model loaded."""
-    embedder = MiniLM.load(pull_embedder(Path(config.cache_dir)))
-    return Job(folder, config, Subject.open(config), embedder.embed, progress=progress)
-
-
 def plan(folder: Path, config: LabelConfig) -> None:
-    """Say what a job takes, without beginning it."""
+    """Say what a job takes, without beginning it.
+
+    Raises:
+        ValueError: It may cost more than is allowed.
+    """
     subject = Subject.open(config)
-    ids = torch.randint(0, 1000, (1, SPEED_TOKENS), device=subject.host.device)
-    subject.host.residual(ids)
-    start = time.perf_counter()
-    subject.sae.encode(subject.host.residual(ids).float())
-    speed = SPEED_TOKENS / (time.perf_counter() - start)
-    features = min(config.features or subject.sae.d_sae, subject.sae.d_sae)
-    minutes = (config.tokens / speed + features * SECONDS_A_FEATURE) / 60
-    rows = {
-        "features": f"{features:,}",
-        "tokens to read": f"{config.tokens:,}, at about {speed:,.0f} a second",
-        "explainer": config.explainer,
-        "judges": ", ".join(config.judges),
-        "requests": "0",
-        "dollars": f"0 of {config.max_usd:g} allowed",
-        "time": f"about {minutes:,.0f} minutes on this machine",
-        "folder": str(folder),
-    }
-    table = Table(show_header=False, box=None)
-    for name, value in rows.items():
-        table.add_row(name, value)
-    Console().print(table)
+    with backends(folder, config) as (explainer, judge):
+        made = make_plan(folder, config, subject, explainer, judge)
+    table = Table("step", "requests", "tokens in", "tokens out", "dollars", "at most", "minutes", box=None)
+    for name, step in (*made.steps.items(), ("all", made.total)):
+        counts = (f"{n:,}" for n in (step.requests, step.input_tokens, step.output_tokens))
+        table.add_row(name, *counts, f"{step.usd:.2f}", f"{step.usd_high:.2f}", f"{step.seconds / 60:,.0f}")
+    console = Console()
+    console.print(
+        f"{made.features:,} features from {made.tokens:,} tokens, read at about"
+        f" {made.tokens_per_s:,.0f} a second."
+    )
+    console.print(table)
+    _check_price(made.total.usd_high, config)
+
+
+@contextmanager
+def backends(folder: Path, config: LabelConfig) -> Iterator[tuple[Explainer, Judge | None]]:
+    """The explainer, and the judge that is paid by the question, if the configuration names one.
+
+    Raises:
+        ValueError: It names a backend that there is not, or two of them.
+    """
+    paid = {name for name in (config.explainer, *config.judges) if name not in (*FREE, "statistical")}
+    if not paid:
+        yield StatisticalExplainer(), None
+        return
+    from steersman_training.labelling.ledger import Ledger  # imports SDKs that offline jobs do without
+    from steersman_training.labelling.llm_backends import BACKENDS, LEDGER_FILE, LLMBackends, LLMConfig
+
+    if len(paid) > 1 or not paid <= set(BACKENDS):
+        raise ValueError(
+            f"{', '.join(sorted(paid))}: choose one of {', '.join(BACKENDS)}, beside statistical, embedding"
+            " and lexical."
+        )
+    wanted: dict[str, Any] = {**config.llm, "backend": paid.pop()}
+    with Ledger(folder / LEDGER_FILE, config.max_usd) as ledger:
+        opened = LLMBackends(msgspec.convert(wanted, LLMConfig), ledger, folder)
+        explainer = StatisticalExplainer() if config.explainer == "statistical" else opened.explainer()
+        yield explainer, opened.judge() if set(config.judges) - set(FREE) else None
+
+
+def _check_price(usd: float, config: LabelConfig) -> None:
+    if usd > config.max_usd:
+        raise ValueError(
+            f"This may cost up to ${usd:,.2f}, and --max-usd allows ${config.max_usd:,.2f}: raise it, or"
+            " label fewer with --features."
+        )
 
 
 def show_status(folder: Path) -> None:
@@ -80,7 +120,7 @@ def show_status(folder: Path) -> None:
     table = Table("step", "parts", "done", box=None)
     newest = {facts.name: (facts, done) for facts, done in stages_in(folder)}
     for name, (facts, done) in newest.items():
-        table.add_row(name, str(facts.parts), "yes" if done == facts.parts else f"{done}")
+        table.add_row(name, str(facts.parts), "yes" if done == facts.parts else str(done))
     console = Console()
     console.print(f"{config.model}, layer {config.layer}, {config.tokens:,} tokens of {config.source}")
     console.print(table)

@@ -12,7 +12,8 @@ from steersman_training.labelling.questions import CHANCE, Passages, Question, Q
 from steersman_training.labelling.scoring import Answer, Score, ask, scores_of
 
 TESTS: tuple[Test, ...] = tuple(CHANCE)
-NULL_TESTS: tuple[Test, ...] = ("contrastive", "stringent", "detection", "fuzzing")
+PAID_TESTS: tuple[Test, ...] = ("contrastive", "stringent")
+"""What a judge is asked that is paid by the question."""
 
 
 class ScorePart(Struct, frozen=True):
@@ -37,6 +38,7 @@ class Scorer:
     labels: Mapping[int, Sequence[tuple[str, str]]]
     others: Mapping[int, int]
     seed: int
+    tests: tuple[Test, ...] = TESTS
 
     def score(self, judge: Judge, block: Block) -> ScorePart:
         """All scores of a block's features before `judge`."""
@@ -60,7 +62,7 @@ class Scorer:
         return self._part(questions, found, UNIGRAM)
 
     def _questions(self, block: Block) -> dict[int, list[Question]]:
-        drawn = {f: self.maker.of(f, block, TESTS) for f in block.features if f in self.labels}
+        drawn = {f: self.maker.of(f, block, self.tests) for f in block.features if f in self.labels}
         return {feature: asked for feature, asked in drawn.items() if asked}
 
     def _answers(
