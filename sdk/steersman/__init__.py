@@ -1,6 +1,8 @@
 """Talk to a steersman server, and the types that both sides of the wire share."""
 
+from steersman.async_client import AsyncClient
 from steersman.client import Client
+from steersman.edits import Edits
 from steersman.errors import (
     APIConnectionError,
     APIError,
@@ -16,26 +18,35 @@ from steersman.errors import (
     SteersmanError,
     StreamError,
 )
-from steersman.pages import FeatureList
-from steersman.stream import ChatStream
+from steersman.pages import AsyncFeatureList, FeatureList
+from steersman.stream import AsyncChatStream, ChatStream
 from steersman.types import (
     AppliedEdit,
     AttributionOptions,
     ChatCompletion,
     ChatCompletionChunk,
     ChoiceAttribution,
+    Completion,
+    Condition,
+    Contrast,
     ContrastTarget,
     Example,
     Feature,
     FeatureAttribution,
+    FeatureDashboard,
     FeatureEdit,
+    FeatureGroup,
     Health,
+    Inspection,
     Message,
     Model,
+    NextTokens,
     SteeringReceipt,
     StreamOptions,
+    Sweep,
     TokenAttribution,
     Usage,
+    Variant,
 )
 
 __all__ = [
@@ -44,6 +55,9 @@ __all__ = [
     "APIStatusError",
     "APITimeoutError",
     "AppliedEdit",
+    "AsyncChatStream",
+    "AsyncClient",
+    "AsyncFeatureList",
     "AttributionOptions",
     "AuthenticationError",
     "BadRequestError",
@@ -52,16 +66,24 @@ __all__ = [
     "ChatStream",
     "ChoiceAttribution",
     "Client",
+    "Completion",
+    "Condition",
+    "Contrast",
     "ContrastTarget",
+    "Edits",
     "Example",
     "Feature",
     "FeatureAttribution",
+    "FeatureDashboard",
     "FeatureEdit",
+    "FeatureGroup",
     "FeatureList",
     "Health",
+    "Inspection",
     "InternalServerError",
     "Message",
     "Model",
+    "NextTokens",
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
@@ -70,8 +92,10 @@ __all__ = [
     "SteersmanError",
     "StreamError",
     "StreamOptions",
+    "Sweep",
     "TokenAttribution",
     "Usage",
+    "Variant",
     "__version__",
 ]
 __version__ = "0.1.0.dev0"

@@ -1,22 +1,20 @@
 """The client of a steersman server."""
 
-import os
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 import httpx
 
-from steersman import calls
-from steersman.resources import Chat, Features, Models
+from steersman.connection import DEFAULT_TIMEOUT, Connection
+from steersman.resources.chat import Chat
+from steersman.resources.features import Features
+from steersman.resources.others import Completions, Models, Root, Sweeps, Variants
 from steersman.transport import Transport
-from steersman.types import Health
-
-DEFAULT_BASE_URL = "http://127.0.0.1:8000"
-DEFAULT_TIMEOUT = httpx.Timeout(600, connect=5)
 
 
-class Client:
-    """A steersman server: `client.chat.completions`, `client.features`, `client.models`.
+class Client(Root):
+    """A steersman server: `client.chat.completions`, `client.features`, `client.variants` and so on.
 
     Args:
         base_url: With or without `/v1`. Without it: that of `http`, or `STEERSMAN_BASE_URL` in the
@@ -38,37 +36,45 @@ class Client:
         max_retries: int = 2,
         http: httpx.Client | None = None,
     ) -> None:
-        if max_retries < 0:
-            raise ValueError(f"max_retries={max_retries}: give 0 or more.")
-        if http is not None and timeout is not None:
-            raise ValueError("Give the timeout to `http` itself: a client of your own keeps its settings.")
-        key = os.environ.get("STEERSMAN_API_KEY") if api_key is None else api_key
+        connection = Connection.of(base_url, api_key, timeout, max_retries, http)
         self._owned = http is None
-        url = _base_url(base_url, http)
-        self._http = http or httpx.Client(timeout=DEFAULT_TIMEOUT if timeout is None else timeout)
-        transport = Transport(self._http, url, _headers(key), max_retries)
-        self._transport = transport
-        self.models = Models(transport)
-        self.chat = Chat(transport, self.models)
+        own = http or httpx.Client(timeout=DEFAULT_TIMEOUT if timeout is None else timeout)
+        self._use(Transport(own, connection))
+
+    def _use(self, transport: Transport) -> None:
+        super().__init__(transport)
+        self.chat = Chat(transport)
+        self.completions = Completions(transport)
         self.features = Features(transport)
+        self.models = Models(transport)
+        self.sweeps = Sweeps(transport)
+        self.variants = Variants(transport)
 
     @property
     def base_url(self) -> str:
         """The server's address, without `/v1`."""
-        return self._transport.base_url
+        return self._transport.connection.base_url
 
-    def health(self) -> Health:
-        """What the server serves, once it is ready.
-
-        Raises:
-            InternalServerError: It is not ready yet (503).
-        """
-        return self._transport.send(calls.health())
+    def with_options(
+        self, *, timeout: float | httpx.Timeout | None = None, max_retries: int | None = None
+    ) -> "Client":
+        """A client with other options over the same connections; closing it closes nothing."""
+        connection = self._transport.connection
+        if timeout is not None:
+            connection = replace(connection, timeout=httpx.Timeout(timeout))
+        if max_retries is not None:
+            if max_retries < 0:
+                raise ValueError(f"max_retries={max_retries}: give 0 or more.")
+            connection = replace(connection, max_retries=max_retries)
+        other = object.__new__(type(self))
+        other._owned = False
+        other._use(Transport(self._transport.http, connection))
+        return other
 
     def close(self) -> None:
         """Close the connections, unless they are those of an `http` that was passed in."""
         if self._owned:
-            self._http.close()
+            self._transport.http.close()
 
     def __enter__(self) -> Self:
         return self
@@ -79,21 +85,4 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Client({self.base_url!r})"
-
-
-def _base_url(given: str | None, http: httpx.Client | None) -> str:
-    own = str(http.base_url) if http is not None else ""
-    url = given or own or os.environ.get("STEERSMAN_BASE_URL") or DEFAULT_BASE_URL
-    parsed = httpx.URL(url)
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"Base URL {url!r}: it must begin with http:// or https://.")
-    return url.rstrip("/").removesuffix("/v1")
-
-
-def _headers(key: str | None) -> dict[str, str]:
-    if not key:
-        return {}
-    if not (key.isascii() and key.isprintable()):  # httpx would show the key in its error
-        raise ValueError("The API key holds a character that no header may hold; a line break, perhaps.")
-    return {"authorization": f"Bearer {key}"}
+        return f"{type(self).__name__}({self.base_url!r})"

@@ -1,8 +1,9 @@
 """Features, a page at a time."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 
+from steersman.async_transport import AsyncTransport
 from steersman.calls import Call
 from steersman.transport import Transport
 from steersman.types import Feature, FeaturePage
@@ -23,13 +24,47 @@ class FeatureList:
 
     def next_page(self) -> "FeatureList | None":
         """The page after this one, or None after the last."""
-        if not self.page.has_more or self.page.last_id is None:
-            return None
-        call = replace(self._call, query={**self._call.query, "after": self.page.last_id})
-        return FeatureList(self._transport.send(call), call, self._transport)
+        call = _after(self._call, self.page)
+        return None if call is None else FeatureList(self._transport.send(call), call, self._transport)
 
     def __iter__(self) -> Iterator[Feature]:
         page: FeatureList | None = self
         while page is not None:
             yield from page.data
             page = page.next_page()
+
+
+@dataclass(frozen=True)
+class AsyncFeatureList:
+    """A page of features. `async for` goes on to the pages after it; `data` is this page alone."""
+
+    page: FeaturePage
+    _call: Call[FeaturePage] = field(repr=False)
+    _transport: AsyncTransport = field(repr=False)
+
+    @property
+    def data(self) -> list[Feature]:
+        """The features of this page."""
+        return self.page.data
+
+    async def next_page(self) -> "AsyncFeatureList | None":
+        """The page after this one, or None after the last."""
+        call = _after(self._call, self.page)
+        return (
+            None
+            if call is None
+            else AsyncFeatureList(await self._transport.send(call), call, self._transport)
+        )
+
+    async def __aiter__(self) -> AsyncIterator[Feature]:
+        page: AsyncFeatureList | None = self
+        while page is not None:
+            for feature in page.data:
+                yield feature
+            page = await page.next_page()
+
+
+def _after(call: Call[FeaturePage], page: FeaturePage) -> Call[FeaturePage] | None:
+    if not page.has_more or page.last_id is None:
+        return None
+    return call.with_query(after=page.last_id)

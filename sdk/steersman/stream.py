@@ -1,6 +1,6 @@
 """An answer that is still being written."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -105,4 +105,49 @@ class ChatStream(Answer):
             raise APIConnectionError(f"The stream broke off: {error}") from error
         finally:
             self._response.close()
+        raise APIConnectionError("The stream broke off before [DONE]; the answer is incomplete.")
+
+
+class AsyncChatStream(Answer):
+    """What `ChatStream` is, for `async for` and `async with`."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__(response.headers.get("x-request-id"))
+        self._response = response
+        self._chunks = self._read()
+
+    def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
+        return self._chunks
+
+    async def __anext__(self) -> ChatCompletionChunk:
+        return await anext(self._chunks)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the answer here; there is nothing more to iterate over."""
+        await self._chunks.aclose()
+        await self._response.aclose()
+
+    async def _read(self) -> AsyncGenerator[ChatCompletionChunk, None]:
+        decoder = EventDecoder()
+        try:
+            async for piece in self._response.aiter_bytes():
+                for event in decoder.feed(piece):
+                    chunk = self._add(event)
+                    if chunk is None:
+                        return
+                    yield chunk
+        except httpx.TimeoutException as error:
+            raise APITimeoutError(f"The stream stalled: {error}") from error
+        except httpx.RequestError as error:
+            raise APIConnectionError(f"The stream broke off: {error}") from error
+        finally:
+            await self._response.aclose()
         raise APIConnectionError("The stream broke off before [DONE]; the answer is incomplete.")

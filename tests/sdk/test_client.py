@@ -4,10 +4,10 @@ from collections.abc import Callable
 import httpx
 import numpy as np
 import pytest
-from tests.sdk.conftest import ATTRIBUTION, MODEL, FakeServer, error
+from tests.sdk.conftest import ATTRIBUTION, FakeServer, error
 
 import steersman
-from steersman import Client, FeatureEdit, Message
+from steersman import Client, FeatureEdit, Message, Variant
 from steersman.calls import ChatOptions
 from steersman.types import ChatRequest
 
@@ -31,9 +31,7 @@ def test_an_answer_tells_how_it_was_steered(client: Client) -> None:
 
 def test_only_what_was_given_is_sent(client: Client, server: FakeServer) -> None:
     client.chat.completions.create(messages=HELLO, temperature=0.2)
-    assert server.bodies == [
-        {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "temperature": 0.2}
-    ]
+    assert server.bodies == [{"messages": [{"role": "user", "content": "Hi"}], "temperature": 0.2}]
 
 
 def test_dictionaries_and_types_make_the_same_request(client: Client, server: FakeServer) -> None:
@@ -80,17 +78,21 @@ def test_the_options_are_the_fields_of_the_request() -> None:
     assert set(ChatOptions.__annotations__) == set(ChatRequest.__struct_fields__) - {"messages", "stream"}
 
 
-def test_the_only_model_is_asked_for_once(client: Client, server: FakeServer) -> None:
-    for _ in range(2):
-        client.chat.completions.create(messages=HELLO)
-    assert [request.url.path for request in server.requests].count("/v1/models") == 1
-
-
-def test_a_choice_of_models_is_left_to_the_user(client: Client, server: FakeServer) -> None:
-    models = [MODEL, {**MODEL, "id": "tiny:pirate"}]
-    server.instead = [httpx.Response(200, json={"object": "list", "data": models})]
-    with pytest.raises(ValueError, match="2 models \\(tiny, tiny:pirate\\)"):
-        client.chat.completions.create(messages=HELLO)
+def test_a_variant_goes_wherever_a_model_does(client: Client, server: FakeServer) -> None:
+    variant = Variant(
+        object="variant",
+        id="tiny:pirate",
+        name="pirate",
+        base="tiny",
+        bundle="b",
+        description="",
+        feature_edits=(),
+        abort_when=(),
+        created=0,
+        updated=0,
+    )
+    client.chat.completions.create(messages=HELLO, model=variant)
+    assert server.bodies[-1]["model"] == "tiny:pirate"
 
 
 def test_models_are_listed(client: Client) -> None:

@@ -75,4 +75,4 @@ def test_a_search_finds_labels(client: Client) -> None:
 
 
 def test_the_server_tells_what_it_serves(client: Client) -> None:
-    assert (client.health().model, client.models.only()) == ("org/tiny", "org/tiny")
+    assert (client.health().model, [model.id for model in client.models.list()]) == ("org/tiny", ["org/tiny"])

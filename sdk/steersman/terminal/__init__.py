@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 
 from steersman.calls import ChatOptions
 from steersman.cli import Command
-from steersman.client import DEFAULT_BASE_URL, Client
+from steersman.client import Client
+from steersman.connection import DEFAULT_BASE_URL
 from steersman.errors import APIConnectionError, APIStatusError, ResponseError
 from steersman.terminal.chat import TerminalChat, typed_lines
 from steersman.terminal.local_server import LocalServer, running_server, wait_until_ready

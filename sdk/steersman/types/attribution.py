@@ -4,6 +4,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from steersman.notebook import attribution_html
+from steersman.types.steering import FeatureEdit
+
 Method = Literal["gradient", "gradient_x_activation"]
 Aggregate = Literal["sum", "max", "per_position"]
 Sign = Literal["both", "positive", "negative"]
@@ -80,3 +83,33 @@ class ChoiceAttribution(Struct, frozen=True):
     method: Method
     target: Target
     tokens: list[TokenAttribution]
+
+    def top(self, k: int = 10) -> list[FeatureAttribution]:
+        """The features behind all tokens together: attributions summed, the largest by size first."""
+        total: dict[int, FeatureAttribution] = {}
+        for token in self.tokens:
+            for each in token.features:
+                so_far = total.get(each.feature)
+                total[each.feature] = FeatureAttribution(
+                    each.feature,
+                    each.label,
+                    each.attribution + (so_far.attribution if so_far else 0.0),
+                    max(each.activation, so_far.activation if so_far else 0.0),
+                    each.h_max,
+                )
+        return sorted(total.values(), key=lambda each: -abs(each.attribution))[:k]
+
+    def suggested_edits(self, k: int = 3, *, strength: float = 0.4) -> list[FeatureEdit]:
+        """Edits that should give more of these tokens: the features that push most, set to `strength`.
+
+        A feature that holds the tokens back is set to its negative. What `gradient` finds is about turning
+        features; what `gradient_x_activation` finds was used already, and ablating it takes the tokens away.
+        """
+        return [
+            FeatureEdit(each.feature, strength if each.attribution > 0 else -strength)
+            for each in self.top(k)
+            if each.attribution
+        ]
+
+    def _repr_html_(self) -> str:
+        return attribution_html(self)

@@ -40,3 +40,21 @@ class Condition(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
             valid = not groups and self.op is not None and (self.value is None) != (self.other is None)
         if not valid:
             raise ValueError(SHAPES)
+
+    def __and__(self, other: "Condition") -> "Condition":
+        """Where both hold."""
+        return Condition(all=(self, other))
+
+    def __or__(self, other: "Condition") -> "Condition":
+        """Where at least one holds."""
+        return Condition(any=(self, other))
+
+    def __invert__(self) -> "Condition":
+        """Where it does not hold, attention sinks excepted."""
+        return Condition(not_=self)
+
+    def __bool__(self) -> bool:
+        """Raise TypeError: Python's `and`, `or` and chained comparisons cannot make conditions."""
+        raise TypeError(
+            "A condition is asked of tokens, later: join conditions with & | ~, each in brackets."
+        )

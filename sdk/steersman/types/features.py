@@ -4,6 +4,10 @@ from typing import Literal
 
 from msgspec import Struct
 
+from steersman.notebook import feature_html
+from steersman.types.conditions import Condition, Operator
+from steersman.types.steering import FeatureEdit, Mode, Phase
+
 
 class Example(Struct, frozen=True):
     """A piece of a real chat around the place where a feature fired."""
@@ -46,6 +50,49 @@ class Feature(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Moderation forbids to steer it."""
     examples: list[Example] = []
     """Set when one feature is asked for."""
+    bundle: str = ""
+    """The bundle that it belongs to; with `index` this is what tells it from every other."""
+
+    def edit(self, strength: float, mode: Mode = "set", *, phase: Phase = "all") -> FeatureEdit:
+        """An edit of this feature; `strength` in units of its h_max, for `scale` a factor."""
+        return FeatureEdit(self.index, strength, mode, phase=phase)
+
+    def __eq__(self, other: object) -> bool:
+        """The same feature, whatever else is known of it here and there."""
+        if not isinstance(other, Feature):
+            return NotImplemented
+        return (self.bundle, self.index) == (other.bundle, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.bundle, self.index))
+
+    def __gt__(self, other: "float | Feature") -> Condition:
+        """Where it is more active than so many times its h_max, or than another feature."""
+        return _compare(self, ">", other)
+
+    def __ge__(self, other: "float | Feature") -> Condition:
+        """Where it is at least so active."""
+        return _compare(self, ">=", other)
+
+    def __lt__(self, other: "float | Feature") -> Condition:
+        """Where it is less active."""
+        return _compare(self, "<", other)
+
+    def __le__(self, other: "float | Feature") -> Condition:
+        """Where it is at most so active."""
+        return _compare(self, "<=", other)
+
+    def __repr__(self) -> str:
+        return f"Feature({self.index}: {self.label!r})"
+
+    def _repr_html_(self) -> str:
+        return feature_html(self)
+
+
+def _compare(feature: Feature, op: Operator, other: float | Feature) -> Condition:
+    if isinstance(other, Feature):
+        return Condition(feature=feature.index, op=op, other=other.index)
+    return Condition(feature=feature.index, op=op, value=float(other))
 
 
 class FeaturePage(Struct, frozen=True, kw_only=True):

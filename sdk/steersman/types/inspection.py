@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from steersman.notebook import inspection_html
 from steersman.types.attribution import Aggregate, ChoiceAttribution, Method, Sign, Target
 from steersman.types.conditions import FeatureIndex
 from steersman.types.messages import Conversation
@@ -76,6 +77,28 @@ class Inspection(Struct, frozen=True, kw_only=True):
     """Those looked at."""
     features: list[InspectedFeature]
     tokens: list[InspectedToken]
+
+    def top(self, k: int = 10, *, by: Pooling = "max") -> list[InspectedFeature]:
+        """The `k` features of `features` that fire most, in the sense of `by`."""
+        return sorted(self.features, key=lambda each: getattr(each, by), reverse=True)[:k]
+
+    def column(self, feature: int) -> list[float]:
+        """One feature's activation at each of `tokens`; 0 where it is not listed."""
+        return [
+            next((each.activation for each in token.features if each.feature == feature), 0.0)
+            for token in self.tokens
+        ]
+
+    def columns(self) -> dict[int, list[tuple[int, float]]]:
+        """The matrix of activations by column, sparsely: feature to pairs of position and activation."""
+        found: dict[int, list[tuple[int, float]]] = {}
+        for token in self.tokens:
+            for each in token.features:
+                found.setdefault(each.feature, []).append((token.position, each.activation))
+        return found
+
+    def _repr_html_(self) -> str:
+        return inspection_html(self)
 
 
 class AttributeRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

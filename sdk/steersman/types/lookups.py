@@ -1,9 +1,11 @@
 """Requests for features by index, and lists of them."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal, overload
 
 from msgspec import Meta, Struct
 
+from steersman.notebook import features_html
 from steersman.types.conditions import FeatureIndex
 from steersman.types.features import Feature
 
@@ -42,6 +44,60 @@ class FeatureGroup(Struct, frozen=True, kw_only=True):
 
     object: Literal["list"]
     data: list[Feature]
+
+    @classmethod
+    def of(cls, features: "Iterable[Feature]") -> "FeatureGroup":
+        """Some features, each once, in the order of their first."""
+        return cls(object="list", data=list(dict.fromkeys(features)))
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The features' indices."""
+        return tuple(feature.index for feature in self.data)
+
+    def pick(self, *places: int) -> "FeatureGroup":
+        """The features at some places of the group, from 0."""
+        return FeatureGroup.of(self.data[place] for place in places)
+
+    def __iter__(self) -> Iterator[Feature]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __contains__(self, feature: Any) -> bool:
+        return feature in self.data
+
+    @overload
+    def __getitem__(self, key: int) -> Feature: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> "FeatureGroup": ...
+
+    def __getitem__(self, key: int | slice) -> "Feature | FeatureGroup":
+        return self.data[key] if isinstance(key, int) else FeatureGroup.of(self.data[key])
+
+    def __or__(self, other: Iterable[Feature]) -> "FeatureGroup":
+        """Those of either."""
+        return FeatureGroup.of((*self.data, *other))
+
+    def __and__(self, other: Iterable[Feature]) -> "FeatureGroup":
+        """Those of both."""
+        both = set(other)
+        return FeatureGroup.of(feature for feature in self.data if feature in both)
+
+    def __sub__(self, other: Iterable[Feature]) -> "FeatureGroup":
+        """These but not those."""
+        gone = set(other)
+        return FeatureGroup.of(feature for feature in self.data if feature not in gone)
+
+    def __xor__(self, other: Iterable[Feature]) -> "FeatureGroup":
+        """Those of one alone."""
+        rest = FeatureGroup.of(other)
+        return (self - rest) | (rest - self)
+
+    def _repr_html_(self) -> str:
+        return features_html(self.data)
 
 
 class MapPoint(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,5 +1,6 @@
 """What a server serves."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -27,6 +28,12 @@ class ModelList(Struct, frozen=True, kw_only=True):
 
     object: Literal["list"]
     data: list[Model]
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
 
 
 class Health(Struct, frozen=True, kw_only=True):

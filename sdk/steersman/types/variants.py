@@ -1,5 +1,6 @@
 """Named sets of edits, which are used as models."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -45,6 +46,12 @@ class VariantList(Struct, frozen=True, kw_only=True):
 
     object: Literal["list"]
     data: list[Variant]
+
+    def __iter__(self) -> Iterator[Variant]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
 
 
 class VariantImport(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

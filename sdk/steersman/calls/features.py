@@ -1,0 +1,214 @@
+"""Calls about features: found, read, related, and measured on conversations."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from steersman.calls.call import Call, FeatureLike, index_of, indices_of, post
+from steersman.types import (
+    Aggregate,
+    AttributeRequest,
+    AttributionResult,
+    Contrast,
+    ContrastRequest,
+    EditLike,
+    Feature,
+    FeatureDashboard,
+    FeatureGroup,
+    FeatureLookup,
+    FeatureMap,
+    FeaturePage,
+    Inspection,
+    InspectRequest,
+    LogitsRequest,
+    Messages,
+    Method,
+    NeighborsRequest,
+    NextTokens,
+    Pooling,
+    RerankRequest,
+    Role,
+    SearchMode,
+    Sign,
+    Space,
+    Target,
+    Variant,
+)
+
+MAX_PAGE = 100
+
+
+def list_features(
+    query: str | None = None,
+    *,
+    mode: SearchMode | None = None,
+    sort: str | None = None,
+    min_rating: float | None = None,
+    min_density: float | None = None,
+    max_density: float | None = None,
+    trusted: bool | None = None,
+    limit: int = 20,
+    after: str | None = None,
+) -> Call[FeaturePage]:
+    """`GET /v1/features`: a page of the features that match `query`, or of all."""
+    if not 1 <= limit <= MAX_PAGE:
+        raise ValueError(f"limit={limit}: a page holds 1 to {MAX_PAGE} features.")
+    if query is not None and not query.strip():
+        raise ValueError("The search is empty: give it words, or list the features instead.")
+    return Call("GET", "/v1/features", FeaturePage).with_query(
+        query=query,
+        mode=mode,
+        sort=sort,
+        min_rating=min_rating,
+        min_density=min_density,
+        max_density=max_density,
+        trusted=trusted,
+        limit=limit,
+        after=after,
+    )
+
+
+def get_feature(feature: FeatureLike) -> Call[Feature]:
+    """One feature, with its examples.
+
+    Raises:
+        NotFoundError: There is no such feature.
+    """
+    return Call("GET", f"/v1/features/{index_of(feature)}", Feature)
+
+
+def dashboard(feature: FeatureLike) -> Call[FeatureDashboard]:
+    """All that is known of a feature: statistics, examples, effects, labels and their tests, relations."""
+    return Call("GET", f"/v1/features/{index_of(feature)}/dashboard", FeatureDashboard)
+
+
+def lookup(features: Iterable[FeatureLike]) -> Call[FeatureGroup]:
+    """Several features by index, in the order given."""
+    return post("/v1/features/lookup", FeatureLookup, {"features": indices_of(features)}, FeatureGroup)
+
+
+def neighbors(
+    features: FeatureLike | Iterable[FeatureLike], *, space: Space = "decoder", top_k: int = 10
+) -> Call[FeatureGroup]:
+    """The features nearest to one, or to the middle of several; `score` is their similarity."""
+    fields = {"features": indices_of(features), "space": space, "top_k": top_k}
+    return post("/v1/features/neighbors", NeighborsRequest, fields, FeatureGroup)
+
+
+def echoes(feature: FeatureLike) -> Call[FeatureGroup]:
+    """The features that say the same as one: to suppress what it stands for, edit all of them."""
+    return Call("GET", f"/v1/features/{index_of(feature)}/echoes", FeatureGroup)
+
+
+def rerank(
+    features: Iterable[FeatureLike], query: str, *, mode: SearchMode | None = None, top_k: int = 20
+) -> Call[FeatureGroup]:
+    """Some features by how well their labels fit `query`, best first."""
+    fields = {"features": indices_of(features), "query": query, "mode": mode, "top_k": top_k}
+    return post("/v1/features/rerank", RerankRequest, fields, FeatureGroup)
+
+
+def feature_map() -> Call[FeatureMap]:
+    """Where each feature lies in a picture of all."""
+    return Call("GET", "/v1/features/map", FeatureMap)
+
+
+def inspect(
+    messages: Messages,
+    *,
+    model: str | Variant | None = None,
+    feature_edits: Iterable[EditLike] = (),
+    features: Iterable[FeatureLike] | None = None,
+    top_k: int = 20,
+    top_k_per_token: int = 10,
+    sort_by: Pooling = "max",
+    skip_template: bool = False,
+    add_generation_prompt: bool = False,
+) -> Call[Inspection]:
+    """Which features fire on a conversation, token by token and over all of it, under edits if given."""
+    fields = {
+        "messages": list(messages),
+        "model": model,
+        "feature_edits": list(feature_edits),
+        "features": None if features is None else indices_of(features),
+        "top_k": top_k,
+        "top_k_per_token": top_k_per_token,
+        "sort_by": sort_by,
+        "skip_template": skip_template,
+        "add_generation_prompt": add_generation_prompt,
+    }
+    return post("/v1/features/inspect", InspectRequest, fields, Inspection)
+
+
+def attribute(
+    messages: Messages,
+    *,
+    model: str | Variant | None = None,
+    feature_edits: Iterable[EditLike] = (),
+    tokens: Literal["all"] | Sequence[int] = "all",
+    top_k: int = 10,
+    target: Target = "logit_minus_mean",
+    method: Method = "gradient",
+    aggregate: Aggregate = "sum",
+    sign: Sign = "both",
+    positions: Literal["all", "prompt", "generation"] = "all",
+) -> Call[AttributionResult]:
+    """Why the last message, if it is the assistant's; else why `target.given` would come next."""
+    fields = {
+        "messages": list(messages),
+        "model": model,
+        "feature_edits": list(feature_edits),
+        "tokens": tokens,
+        "top_k": top_k,
+        "target": target,
+        "method": method,
+        "aggregate": aggregate,
+        "sign": sign,
+        "positions": positions,
+    }
+    return post("/v1/features/attribute", AttributeRequest, fields, AttributionResult)
+
+
+def contrast(
+    positive: Iterable[Messages],
+    negative: Iterable[Messages],
+    *,
+    model: str | Variant | None = None,
+    positive_edits: Iterable[EditLike] = (),
+    negative_edits: Iterable[EditLike] = (),
+    roles: Sequence[Role] | None = None,
+    pooling: Literal["max", "mean"] = "mean",
+    top_k: int = 20,
+) -> Call[Contrast]:
+    """Which features tell two sets of conversations apart; the sets may differ in size."""
+    fields = {
+        "positive": [list(messages) for messages in positive],
+        "negative": [list(messages) for messages in negative],
+        "model": model,
+        "positive_edits": list(positive_edits),
+        "negative_edits": list(negative_edits),
+        "roles": roles,
+        "pooling": pooling,
+        "top_k": top_k,
+    }
+    return post("/v1/features/contrast", ContrastRequest, fields, Contrast)
+
+
+def next_tokens(
+    messages: Messages,
+    *,
+    model: str | Variant | None = None,
+    feature_edits: Iterable[EditLike] = (),
+    top_k: int = 20,
+    tokens: Sequence[str] | None = None,
+    sort_by: Literal["logprob", "difference"] = "logprob",
+) -> Call[NextTokens]:
+    """What would come next: the distribution under edits, and its difference to the plain one."""
+    fields = {
+        "messages": list(messages),
+        "model": model,
+        "feature_edits": list(feature_edits),
+        "top_k": top_k,
+        "tokens": tokens,
+        "sort_by": sort_by,
+    }
+    return post("/v1/logits", LogitsRequest, fields, NextTokens)

@@ -1,0 +1,1 @@
+"""The methods of both clients, grouped as on the wire."""
