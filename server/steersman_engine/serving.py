@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from steersman_catalog import Catalog
 from steersman_engine.bundle import Bundle, BundleError
+from steersman_engine.fast_forward import forward_for
 from steersman_engine.host import HostModel, load_model
 from steersman_engine.local_engine import LocalEngine
 from steersman_engine.presets import PRESETS
@@ -68,7 +69,7 @@ def load(model: str, bundle: str | None, *, device: str, dtype: str, cache: Path
     catalog.embedder = find_embedder(cache)
     if len(catalog) != sae.d_sae:
         raise BundleError(f"The catalogue has {len(catalog)} features, the SAE {sae.d_sae}.")
-    engine = LocalEngine(host, sae, sink_norm=manifest.sink_norm)
+    engine = LocalEngine(host, sae, sink_norm=manifest.sink_norm, forward=forward_for(host))
     try:
         check_engine(engine, host, text_ids(tokenizer).to(host.device), manifest.sink_norm)
     except BaseException:
