@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4, help="timed steps of each process")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--compile", action="store_true", help="time the peers compiled too")
+    parser.add_argument("--name", default="train", help="of the results file (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="one round of two steps; nothing is written")
     args = parser.parse_args()
     if args.quick:
@@ -62,7 +63,7 @@ def main() -> None:
             "d_model": D_MODEL, "batch": args.batch, "precision": "float32", "steps": args.steps,
             "rounds": args.rounds, "threads": usable_cores(), "load_before": load_average(),
         }  # fmt: skip
-        print(write("train", workload=workload, results=results, tables={"steps": table(results)}))
+        print(write(args.name, workload=workload, results=results, tables={"steps": table(results)}))
 
 
 def save_start(path: Path, width: int, batch: int, *, sparse: bool) -> None:
