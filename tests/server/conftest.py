@@ -1,6 +1,7 @@
 """The real application over an engine that says what it is told to."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 
@@ -45,6 +46,7 @@ from steersman_engine.sae import SAE
 from steersman_engine.stats import EngineStats
 from steersman_server.app import create_app
 from steersman_server.config import ServerConfig
+from steersman_server.listen import Server
 from steersman_server.served import ServedModel
 
 H_MAX = [10.0, 4.0, 0.0, 8.0, 2.0]
@@ -270,6 +272,20 @@ def http(lasting_http: TestClient, engine: FakeEngine) -> TestClient:
         lasting_http.delete(f"/v1/variants/{variant['name']}")
     engine.reset()
     return lasting_http
+
+
+@pytest.fixture(scope="session")
+def lasting_url(served: ServedModel) -> Iterator[str]:
+    """The same application on a free port."""
+    config = ServerConfig(port=0, graceful_shutdown_s=1)
+    server = Server(create_app(served, config), config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    assert server.listening.wait(20)
+    assert server.url is not None
+    yield server.url
+    server.should_exit = True
+    thread.join(20)
 
 
 @pytest.fixture

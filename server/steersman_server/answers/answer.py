@@ -38,10 +38,8 @@ class Piece:
     """Of the tokens that make it, if asked for; those of a text that is held back come with it."""
     features: list[TokenFeatures] = field(default_factory=list)
     """Of tokens whose features are known by now, if asked for."""
-
-    def __bool__(self) -> bool:
-        """Whether it holds anything."""
-        return bool(self.text or self.logprobs or self.features)
+    finish: FinishReason | None = None
+    """Set on the last."""
 
 
 class Answer:
@@ -122,7 +120,8 @@ class Answer:
         self._num_chars += len(text)
         start = len(self.request.prompt)
         known = event.features
-        return Piece(text, self._ready(text), [known] if known and known.position >= start else [])
+        features = [known] if known and known.position >= start else []
+        return Piece(text, self._ready(text), features, self.finish_reason)
 
     def _ready(self, text: str) -> list[TokenLogprobs]:
         """The log probabilities of the tokens that have been given out with `text`."""

@@ -77,9 +77,8 @@ async def events_of(
                 active = await work.activations([(index, piece)])
                 if piece.text or piece.logprobs or active:
                     yield _frame(chunks.piece(index, piece, so_far(), active))
-                reason = work.answers[index].finish_reason
-                if reason is not None:
-                    yield _frame(chunks.finish(index, reason, so_far()))
+                if piece.finish is not None:
+                    yield _frame(chunks.finish(index, piece.finish, so_far()))
         steering, attribution = work.steering(), await work.attribution()
         if steering is not None or attribution is not None:
             yield _frame(chunks.results(steering, attribution))
