@@ -73,10 +73,11 @@ def _run(args: Namespace) -> None:
     if done is None:
         print(f"Stopped. The same command goes on from the checkpoint in {args.out}.")
         return
-    files = " ".join(f"{out}/sae.safetensors" for out in configs)
-    print(
-        f"Done; report.html beside each SAE shows how it went. To measure: steersman evaluate --sae {files}"
-    )
+    for out in configs:
+        print(f"{out} is done; {out}/report.html shows how it went. To measure it:")
+        print(f"  steersman evaluate --sae {out} --out {out}/metrics.json")
+    if len(configs) > 1:
+        print(f"Side by side: steersman report {args.out}/* --out {args.out}")
 
 
 def _configs(args: Namespace, d_model: int) -> dict[Path, TrainConfig]:
