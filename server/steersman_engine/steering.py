@@ -216,16 +216,20 @@ class Tap:
     def _observed(
         self, portions: Sequence[Portion], h: Tensor, edited: Tensor, after: Tensor, aborts: Tensor
     ) -> list[Observed]:
+        if not portions:
+            return []
         before = torch.where(edited, h[:, self._column_of], 0).double()
-        done, sums, fired = (t.cpu().numpy() for t in (edited, before, aborts))  # once for all portions
+        starts = [here.start for here in _slices(portions)]
+        counts = np.add.reduceat(edited.cpu().numpy(), starts, axis=0, dtype=np.int64)
+        totals = np.add.reduceat(before.cpu().numpy(), starts, axis=0)
+        fired = aborts.cpu().numpy()
         found = []
-        for portion, here in zip(portions, _slices(portions), strict=True):
+        for row, (portion, here) in enumerate(zip(portions, _slices(portions), strict=True)):
             place = self._place[id(portion.steering)]
-            counts, totals = done[here, place.edits].sum(0), sums[here, place.edits].sum(0)
-            reports = [EditReport(*one) for one in zip(counts.tolist(), totals.tolist(), strict=True)]
-            where = np.argwhere(fired[here, place.aborts])
-            abort = (portion.start + int(where[0, 0]), int(where[0, 1])) if len(where) else None
-            found.append(Observed(reports, abort, after[here, place.columns]))
+            mine = zip(counts[row, place.edits].tolist(), totals[row, place.edits].tolist(), strict=True)
+            where = np.argwhere(fired[here, place.aborts]) if portion.steering.abort_when else ()
+            abort = (portion.start + int(where[0][0]), int(where[0][1])) if len(where) else None
+            found.append(Observed([EditReport(*one) for one in mine], abort, after[here, place.columns]))
         return found
 
     def _index(self, numbers: Sequence[int]) -> Tensor:
