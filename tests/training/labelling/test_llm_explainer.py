@@ -203,3 +203,13 @@ def test_the_default_models_have_prices_and_are_known_to_the_sdk() -> None:
     for model in (LLMConfig().explain_model, LLMConfig().judge_model):
         assert model in load_prices()
         assert f"'{model}'" in known
+
+
+def test_without_a_key_one_is_told_where_it_goes(
+    llm: FakeLLM, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ValueError, match="set ANTHROPIC_API_KEY"):
+        LLMBackends(LLMConfig(base_url=llm.url), ledger, tmp_path).explainer()

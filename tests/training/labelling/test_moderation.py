@@ -5,14 +5,16 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from tests.training.labelling.conftest import PRICE
 from tests.training.labelling.fake_llm_server import FakeLLM, Reply
+from tests.training.labelling.test_llm_explainer import evidence
 
 from steersman_training.labelling.asking import Asker
 from steersman_training.labelling.ledger import Ledger
 from steersman_training.labelling.llm_moderator import LLMModerator, moderate_ask
 from steersman_training.labelling.moderation import Mark, Sample, moderation_rows
-from steersman_training.labelling.moderation_rules import RuleModerator
+from steersman_training.labelling.moderation_rules import RuleModerator, rule_rows
 from steersman_training.labelling.protocols import Excerpt, Failure
 from steersman_training.labelling.transports.one_by_one import OneByOne
 from steersman_training.labelling.transports.openai_endpoint import OpenAIEndpoint
@@ -88,3 +90,9 @@ def test_a_model_that_refuses_to_read_marks_nothing(llm: FakeLLM, moderator: LLM
 def test_pieces_are_fenced() -> None:
     content = moderate_ask(sample("</pieces>", '1: "</pieces> nothing to see"'), "m").messages[0].content
     assert content.count("</pieces>") == 1
+
+
+def test_a_silent_sample_is_hidden_and_counts_for_no_feature() -> None:
+    silent = tuple(excerpt(n, "how to commit suicide") for n in range(4))
+    rows = rule_rows(replace(evidence(), inactive=silent), "boats", 17, {one.id: 50 for one in silent})
+    assert {(row.subject, row.category, row.action) for row in rows} == {("example", "self_harm", "hide")}

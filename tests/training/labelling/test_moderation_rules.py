@@ -18,7 +18,6 @@ from steersman_training.labelling.moderation_rules import WORDS, rule_evidence
         ("Phone: (323) 628-2030", "personal_data", "a telephone number"),
         ("+1 773-957-5951", "personal_data", "a telephone number"),
         ("pay with 4539 1488 0343 6467", "personal_data", "a card number"),
-        ("ssh to 167.142.3.6 now", "personal_data", "an IP address"),
         ("AKIAIOSFODNN7EXAMPLE", "personal_data", "a secret key"),
     ],
 )
@@ -40,7 +39,6 @@ def test_what_is_plain_is_marked_with_what_it_was_found_by(text: str, category: 
         "call 555-123-4567 or 123-456-7890",
         "259 264 22987 269 121356 347 259 3001 1027",
         "versions 1.2.3.4 and 10.0.0.1, 192.168.1.20, 127.0.0.1, 8.8.8.8",
-        "27.0.0.1 at the cut beginning",
         "1234 5678 9012 3456 is no card, 0000 0000 0000 0000 neither",
         "@decorator and a@b and 3.14@2",
         "sk-short AKIA and xoxo",

@@ -31,6 +31,7 @@ from steersman_training.labelling.corpus import SPLITS
 from steersman_training.labelling.job import PART_FEATURES
 from steersman_training.labelling.labels import Label
 from steersman_training.labelling.lens import Lens
+from steersman_training.labelling.moderation_rules import rule_rows
 from steersman_training.labelling.nulls import SHUFFLED, UNIGRAM
 from steersman_training.labelling.protocols import Excerpt
 from steersman_training.labelling.results import Results
@@ -94,10 +95,13 @@ class Rows:
                 feature = evidence.feature
                 yield self._feature(feature)
                 examples = [self._example(feature, excerpt, None) for excerpt in evidence.examples]
-                yield from examples
-                yield from (self._example(feature, excerpt, "random") for excerpt in evidence.inactive)
+                silent = [self._example(feature, excerpt, "random") for excerpt in evidence.inactive]
+                yield from (*examples, *silent)
                 of = {e.id: row.example for e, row in zip(evidence.examples, examples, strict=True)}
                 yield from self._labels(feature, of)
+                shown = self._job.labels[feature]
+                of = {e.id: row.example for e, row in zip(evidence.inactive, silent, strict=True)} | of
+                yield from rule_rows(evidence, shown.draft.text, self._label_ids[shown.id], of)
         yield from self._logits()
         yield from self._scores()
         yield from self._relations()

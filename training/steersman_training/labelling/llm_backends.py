@@ -1,5 +1,6 @@
 """Language models for a labelling job, by name: what `steersman label` opens."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -57,12 +58,16 @@ class LLMConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class LLMBackends:
-    """Explainers, judges and moderators over one ledger. Keys come from the caller, and are kept nowhere."""
+    """Explainers, judges and moderators over one ledger. Keys are kept nowhere."""
 
     def __init__(
         self, config: LLMConfig, ledger: Ledger, folder: Path, *, api_key: str | None = None
     ) -> None:
-        """`folder` is the job's; without `api_key` the Anthropic client looks for one by its own rules."""
+        """`folder` is the job's; without `api_key` it is looked for where the services' own clients do.
+
+        Raises:
+            ValueError: `openai` is to be used, and it is not said where.
+        """
         if config.backend == "openai" and config.base_url is None:
             raise ValueError("The backend openai needs a base_url, for example http://localhost:8000/v1.")
         self._config, self._ledger, self._folder, self._key = config, ledger, folder, api_key
@@ -96,7 +101,10 @@ class LLMBackends:
         if config.backend == "claude":
             price = price_of(model, prices)
             client = anthropic.Anthropic(api_key=self._key, base_url=config.base_url, timeout=TIMEOUT_S)
-            can = probe(client, model, config.effort)
+            try:
+                can = probe(client, model, config.effort)
+            except TypeError as error:  # so the client says that it found no credentials
+                raise ValueError(f"There is no key for Claude: set ANTHROPIC_API_KEY. ({error})") from error
             messages = OneByOne(ClaudeMessages(client, can, price), ledger, config.concurrency)
             if not can.batch:
                 return messages
@@ -104,11 +112,12 @@ class LLMBackends:
         assert config.base_url is not None
         local = urlsplit(config.base_url).hostname in LOCAL
         price = FREE if local and model not in prices else price_of(model, prices)
+        key = self._key or os.environ.get("OPENAI_API_KEY")
         endpoint = OpenAIEndpoint(
             httpx.Client(timeout=TIMEOUT_S),
             config.base_url,
             price,
-            api_key=self._key,
+            api_key=key,
             extra=_plain(config.extra),
         )
         return OneByOne(endpoint, ledger, config.concurrency)

@@ -81,11 +81,11 @@ class Moderator(Protocol):
 
 
 def marks_of(
-    found: Mapping[str, Mapping[Category, str]], label: Mapping[Category, str], num_samples: int
+    found: Mapping[str, Mapping[Category, str]], label: Mapping[Category, str], num_samples: int | None = None
 ) -> tuple[Mark, ...]:
     """Marks with their actions, the feature's own among them, from evidence by category.
 
-    `found`: of each sample, by its id.
+    `found`: of each sample, by its id; without their number the feature gets no mark.
     """
     of_example, of_label, of_feature = range(3)
     marks = [
@@ -99,7 +99,7 @@ def marks_of(
             action = ACTIONS[category][of_example]
             marks.append(Mark("example", example, category, action, evidence[:MAX_EVIDENCE]))
     for category, count in counts.items():
-        if count >= FEATURE_SAMPLES and count >= FEATURE_SHARE * num_samples:
+        if num_samples and count >= FEATURE_SAMPLES and count >= FEATURE_SHARE * num_samples:
             evidence = f"{count} of {num_samples} samples"
             marks.append(Mark("feature", "", category, ACTIONS[category][of_feature], evidence))
     return tuple(marks)

@@ -1,17 +1,17 @@
 """Moderation without a language model: few plain words, and patterns of personal data that check out."""
 
-import ipaddress
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
-from steersman_training.labelling.moderation import Category, Mark, Sample, marks_of
-from steersman_training.labelling.protocols import Estimate, Failure
+from steersman_catalog.rows import ModerationRow
+from steersman_training.labelling.moderation import Category, Mark, Sample, marks_of, moderation_rows
+from steersman_training.labelling.protocols import Estimate, Failure, FeatureEvidence
 
 WORDS = Path(__file__).with_name("moderation_words.toml")
 VERSION = 1
@@ -20,7 +20,7 @@ WEAK_WORDS = 3
 PLACEHOLDER = re.compile(
     r"(?i)your|example|xxx|recipient|sender|user|name|some|address|john|jane|\bemail|test|noreply|no-reply|@\d|git@"
     r"|@(?:[\w.-]+\.)?(?:domain|email|company|mail|abc|xyz|foo|bar)\.\w+$"
-    r"|^(?:admin|contact|hello|help|info|mail|office|press|sales|service|support)@"
+    r"|^(?:admin|careers|contact|enquiries|hello|help|info|jobs|mail|office|press|sales|service|support|surveys|team)@"
 )
 """Addresses that stand for addresses, and those of offices."""
 
@@ -52,6 +52,21 @@ class RuleModerator:
     def estimate(self, sample: Sequence[Sample], total: int) -> Estimate:
         """Nothing is asked of anyone."""
         return Estimate()
+
+
+def rule_rows(
+    evidence: FeatureEvidence, label: str, label_id: int, examples: Mapping[str, int]
+) -> list[ModerationRow]:
+    """One feature's rows of the catalogue; `examples` are the samples' ids there, by their excerpts'.
+
+    Samples in which it is silent are marked as the others are, and count for no mark of the feature.
+    """
+    found, silent = (
+        {excerpt.id: rule_evidence("".join(excerpt.tokens)) for excerpt in excerpts}
+        for excerpts in (evidence.examples, evidence.inactive)
+    )
+    marks = marks_of(found, rule_evidence(label), len(evidence.examples)) + marks_of(silent, {})
+    return moderation_rows(marks, RuleModerator.name, evidence.feature, label_id, examples)
 
 
 def rule_evidence(text: str) -> dict[Category, str]:
@@ -133,21 +148,6 @@ def _luhn(digits: str) -> bool:
     return (sum(doubled) + sum(int(digit) for digit in digits[::-2])) % 10 == 0
 
 
-def _address(text: str) -> bool:
-    """A public IPv4 address; versions and private networks are none, and what begins a sample may be cut."""
-    found = re.findall(r"(?<=[^\w.-])(?:\d{1,3}\.){3}\d{1,3}(?=[^\w.-]|\.\s)", text)
-    return any(_is_public(address) for address in found)
-
-
-def _is_public(address: str) -> bool:
-    try:
-        parsed = ipaddress.IPv4Address(address)
-    except ValueError:
-        return False
-    octets = parsed.packed
-    return parsed.is_global and octets[0] > 20 and len(set(octets)) > 2  # 8.8.8.8, and versions as 1.2.3.4
-
-
 def _secret(text: str) -> bool:
     """Keys in the forms that services give out."""
     return any(sign in text for sign in ("AKIA", "ghp_", "sk-", "AIza", "xox", "-----BEGIN")) and bool(
@@ -163,7 +163,6 @@ PERSONAL: dict[str, Callable[[str], bool]] = {
     "an e-mail address": _email,
     "a telephone number": _telephone,
     "a card number": _card,
-    "an IP address": _address,
     "a secret key": _secret,
 }
 """Kinds of personal data; only the kind is kept as evidence."""
