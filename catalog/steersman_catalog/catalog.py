@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from steersman.types import Feature, FeatureDashboard, NeighborFeature
-from steersman_catalog.dashboard import dashboard_of, examples_of
+from steersman_catalog.dashboard import dashboard_of, echoes_of, examples_of
 from steersman_catalog.embedder import Embedder
 from steersman_catalog.filters import FeatureFilter, Sort
 from steersman_catalog.neighbours import neighbours_of
@@ -19,6 +19,7 @@ from steersman_catalog.snapshot import Snapshot
 Page = tuple[list[Feature], bool]
 """Features without examples, and whether more follow."""
 Neighbors = list[NeighborFeature]
+Features = list[Feature]
 ALL = FeatureFilter()
 
 
@@ -190,6 +191,16 @@ class Catalog:
         chosen = [indices] if isinstance(indices, int) else list(dict.fromkeys(indices))
         snapshot.overview.take(chosen)
         return neighbours_of(snapshot, chosen, space, limit)
+
+    def echoes(self, index: int) -> Features:
+        """The other features that say the same as one.
+
+        Raises:
+            UnknownFeatureError: No feature has that index.
+        """
+        snapshot = self._snapshot
+        snapshot.overview.check(index)
+        return snapshot.overview.take(echoes_of(snapshot.rows, index))
 
     def map(self) -> np.ndarray:
         """The picture of all features: `[d_sae, 2]` float32, each -1 to 1; NaN for one that has no place."""

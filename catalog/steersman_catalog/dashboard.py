@@ -67,6 +67,11 @@ def examples_of(rows: Rows, feature: int, *, hidden: bool = False) -> list[Examp
     return examples
 
 
+def echoes_of(rows: Rows, feature: int) -> list[int]:
+    """The other features of its group."""
+    return [row["feature"] for row in rows(ECHOES, feature=feature)]
+
+
 def dashboard_of(rows: Rows, feature: Feature, *, hidden: bool = False) -> FeatureDashboard:
     """Everything about a feature; `hidden`: also the examples that moderation hides."""
     index = feature.index
@@ -86,7 +91,7 @@ def dashboard_of(rows: Rows, feature: Feature, *, hidden: bool = False) -> Featu
         suppressed=sides["suppressed"],
         labels=[FeatureLabel(**row, scores=scores.get(row["id"], [])) for row in rows(LABELS, feature=index)],
         scores=scores.get(None, []),
-        echoes=[row["feature"] for row in rows(ECHOES, feature=index)],
+        echoes=echoes_of(rows, index),
         moderation=[ModerationNote(**row) for row in rows(MODERATION, feature=index)],
     )
 

@@ -17,6 +17,8 @@ from steersman_catalog.versions import SCHEMA_VERSION, load_catalog, schema
 
 OLDEST_READER = "v1.1.0"
 """Version of DuckDB that can still read the file."""
+BLOCK_BYTES = 65_536
+"""Unit of the file: there are many small tables, and each takes whole blocks."""
 CHUNK = 50_000
 """Rows turned into JSON at a time."""
 
@@ -153,7 +155,8 @@ class CatalogWriter:
         part.unlink(missing_ok=True)
         quoted = str(part).replace("'", "''")
         try:
-            self.db.execute(f"ATTACH '{quoted}' AS published (STORAGE_VERSION '{OLDEST_READER}')")
+            options = f"STORAGE_VERSION '{OLDEST_READER}', BLOCK_SIZE {BLOCK_BYTES}"
+            self.db.execute(f"ATTACH '{quoted}' AS published ({options})")
             try:
                 self.db.execute("USE published")
                 self.db.execute(schema())

@@ -93,7 +93,7 @@ def test_threads_read_at_the_same_time(catalog: Catalog) -> None:
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="steersman catalog"):
+    with pytest.raises(FileNotFoundError, match="steersman label"):
         Catalog.open(tmp_path / "catalog.duckdb")
 
 

@@ -81,7 +81,7 @@ def more() -> list[Row]:
         LogitRow(feature=3, side="promoted", rank=0, token=1, value=2.5),
         LogitRow(feature=3, side="suppressed", rank=0, token=0, value=-1.5),
         ScoreRow(feature=3, label=0, test="contrastive", judge="embedding", split="test", value=0.75, n=20,
-                 k=15, chance=0.5, lo=0.5, hi=0.9),
+                 k=15, chance=0.5, lo=0.5, hi=0.875),
         ScoreRow(feature=3, label=None, test="output_score", split="test", value=0.25, n=1),
     ]  # fmt: skip
 
@@ -224,7 +224,7 @@ def test_label_neighbours_of_several_are_near_their_mean(full: Catalog) -> None:
 def test_a_dashboard_holds_all_of_a_feature(full: Catalog) -> None:
     board = full.dashboard(3)
     score = LabelScore(test="contrastive", judge="embedding", split="test", value=0.75, n=20, failures=0,
-                       chance=0.5, lo=0.5, hi=pytest.approx(0.9))  # fmt: skip
+                       chance=0.5, lo=0.5, hi=0.875)  # fmt: skip
     assert [(type(label), label.text, label.shown) for label in board.labels] == [
         (FeatureLabel, "recipe, chicken, cook", True)
     ]
@@ -233,6 +233,7 @@ def test_a_dashboard_holds_all_of_a_feature(full: Catalog) -> None:
     assert board.promoted == [TokenLogit(" end", 2.5)]
     assert board.suppressed == [TokenLogit("The", -1.5)]
     assert board.echoes == [0]
+    assert [feature.index for feature in full.echoes(3)] == [0]
     assert (board.mean_activation, board.num_documents) == (2.0, 30)
     assert [e.document for e in board.examples] == ["c", "a"]
     assert full.dashboard(4).moderation[0].evidence == "a slur"

@@ -20,8 +20,8 @@ def old(tmp_path: Path) -> Path:
         db.execute("""
             INSERT INTO meta VALUES ('schema_version', '1'), ('created', '2026-11-23T09:35:11+00:00');
             INSERT INTO features VALUES (0, 4, 0.02, 2, 30), (1, 3, 0.03, 2, 4), (2, 0, 0, 0, 0);
-            INSERT INTO labels VALUES (0, 'recipe, chicken', 'statistical', TRUE), (1, 'eggs', 'few_firings', TRUE),
-                (2, 'never fired', 'never_fired', TRUE);
+            INSERT INTO labels VALUES (0, 'recipe, chicken', 'statistical', TRUE),
+                (1, 'eggs', 'few_firings', TRUE), (2, 'never fired', 'never_fired', TRUE);
             INSERT INTO vocabulary VALUES (0, 'The'), (1, ' end');
             INSERT INTO examples VALUES (0, 4, 'c', 'user', 10, 1, [0, 1, 0], [0, 4, 1.5]),
                 (0, 1, 'a', 'assistant', 0, 0, [1, 0], [1, 0]);
