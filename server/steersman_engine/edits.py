@@ -120,5 +120,5 @@ class EditReport:
 
     @property
     def mean_activation_before(self) -> float:
-        """0 when no token was edited."""
-        return self.activation_sum / self.tokens_edited if self.tokens_edited else 0.0
+        """0 when no token was edited; to six digits, since the last of float32 vary with the batch."""
+        return float(f"{self.activation_sum / self.tokens_edited:.6g}") if self.tokens_edited else 0.0
