@@ -30,6 +30,7 @@ from steersman_catalog.writer import write_catalog
 from steersman_training.labelling.corpus import SPLITS
 from steersman_training.labelling.job import PART_FEATURES
 from steersman_training.labelling.labels import Label
+from steersman_training.labelling.ledger_rows import ledger_rows
 from steersman_training.labelling.lens import Lens
 from steersman_training.labelling.moderation_rules import rule_rows
 from steersman_training.labelling.nulls import SHUFFLED, UNIGRAM
@@ -102,6 +103,7 @@ class Rows:
                 shown = self._job.labels[feature]
                 of = {e.id: row.example for e, row in zip(evidence.inactive, silent, strict=True)} | of
                 yield from rule_rows(evidence, shown.draft.text, self._label_ids[shown.id], of)
+        yield from ledger_rows(self._job.root)
         yield from self._logits()
         yield from self._scores()
         yield from self._relations()

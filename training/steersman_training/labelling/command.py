@@ -26,9 +26,10 @@ docs/labelling.md says what each score means."""
 def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "action",
-        choices=["plan", "run", "status", "resume"],
-        help="say what a job takes, do it, say how far it is, or go on with it",
+        choices=["plan", "run", "status", "resume", "import"],
+        help="say what a job takes, do it, say how far it is, go on with it, read answers to an export",
     )
+    parser.add_argument("answers", type=Path, nargs="?", metavar="FILE", help="what to import: JSON lines")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the job")
     add_model_arguments(parser)
     add_source_argument(parser)
@@ -81,6 +82,15 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(args: Namespace) -> None:
+    if (args.action == "import") != (args.answers is not None):
+        raise ValueError(
+            "`import` reads a file, and nothing else does: steersman label import FILE --out DIR."
+        )
+    if args.action == "import":
+        from steersman_training.labelling.import_step import import_file
+
+        import_file(args.out, args.answers)
+        return
     from steersman_training.labelling import run as steps  # heavy: not for --help
 
     if args.action == "status":

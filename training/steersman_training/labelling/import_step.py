@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from steersman_training.labelling.ledger import Ledger
-from steersman_training.labelling.llm_backends import LEDGER_FILE
+from steersman_training.labelling.ledger_rows import LEDGER_FILE
 from steersman_training.labelling.transports.files import Imported, import_answers
 
 SHOWN = 3

@@ -1,12 +1,27 @@
 """The ledger as the catalogue keeps it: what was asked, of whom, and what it cost."""
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 from steersman_catalog.rows import BatchRow, RequestRow
-from steersman_training.labelling.ledger import Ledger
+
+LEDGER_FILE = "requests.sqlite"
+"""In a job's folder."""
 
 
-def request_rows(ledger: Ledger) -> list[RequestRow]:
+def ledger_rows(folder: Path) -> Iterator[RequestRow | BatchRow]:
+    """All of a job's ledger, which another may be writing; nothing of a job without one."""
+    path = folder / LEDGER_FILE
+    if path.is_file():
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as ledger:
+            yield from request_rows(ledger)
+            yield from batch_rows(ledger)
+
+
+def request_rows(ledger: sqlite3.Connection) -> list[RequestRow]:
     """Every time that a question was put."""
     query = """SELECT ask, stage, backend, model, feature, batch, requests.state, stop_reason, failure,
             input_tokens + cache_write_tokens + cache_read_tokens, cache_read_tokens, output_tokens,
@@ -45,11 +60,11 @@ def request_rows(ledger: Ledger) -> list[RequestRow]:
             outputs,
             usd,
             created,
-        ) in ledger.rows(query)
+        ) in ledger.execute(query)
     ]
 
 
-def batch_rows(ledger: Ledger) -> list[BatchRow]:
+def batch_rows(ledger: sqlite3.Connection) -> list[BatchRow]:
     """The batches, with what was reserved for them and what they cost."""
     query = """SELECT batch, backend, submissions.state, num_requests, submissions.created, submissions.ended,
             sum(reserved_usd), total(usd)
@@ -66,7 +81,7 @@ def batch_rows(ledger: Ledger) -> list[BatchRow]:
             reserved_usd=reserved,
             usd=usd,
         )
-        for batch, backend, status, num_requests, created, ended, reserved, usd in ledger.rows(query)
+        for batch, backend, status, num_requests, created, ended, reserved, usd in ledger.execute(query)
     ]
 
 

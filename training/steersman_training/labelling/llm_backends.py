@@ -25,8 +25,6 @@ from steersman_training.labelling.transports.files import Export, Form
 from steersman_training.labelling.transports.one_by_one import OneByOne
 from steersman_training.labelling.transports.openai_endpoint import OpenAIEndpoint
 
-LEDGER_FILE = "requests.sqlite"
-"""In a job's folder."""
 EXPLAIN_MODEL = "claude-sonnet-5-5"
 JUDGE_MODEL = "claude-haiku-5-5"
 LOCAL = {"localhost", "127.0.0.1", "::1"}

@@ -92,7 +92,8 @@ def backends(folder: Path, config: LabelConfig) -> Iterator[tuple[Explainer, Jud
         yield StatisticalExplainer(), None
         return
     from steersman_training.labelling.ledger import Ledger  # imports SDKs that offline jobs do without
-    from steersman_training.labelling.llm_backends import BACKENDS, LEDGER_FILE, LLMBackends, LLMConfig
+    from steersman_training.labelling.ledger_rows import LEDGER_FILE
+    from steersman_training.labelling.llm_backends import BACKENDS, LLMBackends, LLMConfig
 
     if len(paid) > 1 or not paid <= set(BACKENDS):
         raise ValueError(
