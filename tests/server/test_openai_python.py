@@ -1,13 +1,14 @@
 """OpenAI's Python package, as it comes, over a real connection."""
 
 import asyncio
+from typing import Any
 
 import openai as package
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
 MODEL = "org/tiny"
-HELLO = [{"role": "user", "content": "Hi"}]
+HELLO: Any = [{"role": "user", "content": "Hi"}]
 
 
 @pytest.fixture

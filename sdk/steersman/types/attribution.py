@@ -61,7 +61,7 @@ class FeatureAttribution(Struct, frozen=True, omit_defaults=True):
     it did not fire."""
     h_max: float
     position: int | None = None
-    """Where, counted from the prompt's first token; absent for a sum."""
+    """Where, counted from the prompt's first token; only with `per_position`."""
     at: str | None = None
     """The token at `position`."""
 

@@ -29,7 +29,7 @@ OTHER_FIELDS: dict[str, Mapping[str, OtherField]] = {
 }
 ALIASES = ("/chat/completions", "/completions", "/models", "/models/{model}")
 ALIASES += ("/v1/tokenize", "/v1/detokenize", "/v1/tokenizer_info")
-EVENTS = "With `stream`: `data: ` and this as JSON, a blank line after each, at last `data: [DONE]`."
+EVENTS = "With `stream`: one of the server-sent events. The last has the data `[DONE]`."
 REF = "#/components/schemas/{name}"
 
 Json = dict[str, Any]
@@ -122,13 +122,14 @@ def _complete(operation: Json) -> None:
         name = body["schema"]["$ref"].rpartition("/")[2]
         body["example"] = EXAMPLES[name]
         if name in STREAMED:
-            event = REF.format(name=STREAMED[name])
+            chunk = {"$ref": REF.format(name=STREAMED[name])}
+            data = {"type": "string", "contentMediaType": "application/json", "contentSchema": chunk}
             operation["responses"]["200"]["content"]["text/event-stream"] = {
                 "schema": {
-                    "type": "string",
+                    "type": "object",
                     "description": EVENTS,
-                    "contentMediaType": "application/json",
-                    "contentSchema": {"$ref": event},
+                    "properties": {"data": data},
+                    "required": ["data"],
                 }
             }
 

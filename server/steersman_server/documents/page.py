@@ -108,6 +108,8 @@ def _type(schema: Json) -> str:
         return " or ".join(f"<code>{escape(_json(value))}</code>" for value in schema["enum"])
     if "const" in schema:
         return f"<code>{escape(_json(schema['const']))}</code>"
+    if "data" in schema.get("properties", ()):
+        return f"events of {_type(schema['properties']['data']['contentSchema'])}"
     if schema.get("type") == "array":
         return f"list of {_type(schema['items'])}" if "items" in schema else "list"
     bounds = [
