@@ -255,7 +255,7 @@ def test_aux_k_brings_dead_features_back(random_harvest: Path, aux_alpha: float,
 
 
 def test_a_penalty_s_weight_follows_the_l0_that_was_asked_for(random_harvest: Path, tmp_path: Path) -> None:
-    options = StandardL1(l1=0.05, target_l0=8)
+    options = StandardL1(l1=0.5, target_l0=8)
     config = replace(CONFIG, architecture=options, num_samples=100 * 600)
     facts = train(random_harvest, config, tmp_path / "run")
     assert facts is not None and facts.last.l0_ema == pytest.approx(8, rel=0.15)

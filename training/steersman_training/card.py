@@ -1,10 +1,13 @@
 """A bundle's card: what a person wants to know before using it, with its numbers filled in."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from steersman_engine.bundle import BundleManifest
 from steersman_training.metrics import Metrics
+from steersman_training.overrides import as_value, settings_of
+from steersman_training.recipes import smollm2_135m_cpu
 
 TEMPLATE = Path(__file__).with_name("card.md")
 LABELLING = "labelling"
@@ -18,8 +21,7 @@ def card(manifest: BundleManifest, metrics: Metrics) -> str:
         f"steersman evaluate --model {manifest.model} --sae sae.safetensors --out metrics.json",
         f"steersman harvest --model {manifest.model} --source {metrics.source}"
         f" --tokens {manifest.training['tokens']} --out runs/harvest",
-        f"steersman train --harvest runs/harvest --num-samples {manifest.training['config']['num_samples']}"
-        " --out runs/sae",
+        " ".join(["steersman train --harvest runs/harvest --out runs/sae", *train_flags(manifest.training)]),
         f"steersman evaluate --model {manifest.model} --sae runs/sae/sae.safetensors"
         " --out runs/sae/metrics.json",
         f"steersman label run --harvest runs/harvest --sae runs/sae/sae.safetensors{_label_tokens(manifest)}"
@@ -56,7 +58,7 @@ def card(manifest: BundleManifest, metrics: Metrics) -> str:
         sink_norm=manifest.sink_norm,
         commands=commands,
         by_role=by_role,
-        k=manifest.training["config"]["k"],
+        how=how(manifest.training),
         num_samples=manifest.training["config"]["num_samples"],
         train_tokens=manifest.training["tokens"],
         epochs=manifest.training["epochs"],
@@ -99,3 +101,25 @@ def _labels(summary: dict[str, Any] | None) -> str:
         " what they find is a floor.\n"
     )
     return f"{head}\n{table}" + "\n".join(rows) + "\n" + tail
+
+
+def how(training: Mapping[str, Any]) -> str:
+    """The architecture, and what decides how many features are active."""
+    given = [
+        f"{name} = {training['config'][name]}"
+        for name in ("k", "l1", "sparsity", "target_l0")
+        if training["config"].get(name) is not None
+    ]
+    return f"`{training['architecture']}`, {', '.join(given)}"
+
+
+def train_flags(training: Mapping[str, Any]) -> list[str]:
+    """What `steersman train` must be told, beside what it does anyway."""
+    config, name = training["config"], training["architecture"]
+    usual = settings_of(smollm2_135m_cpu().with_architecture(name).resolved(config["dtype"]))
+    changed = {
+        key: value
+        for key, value in config.items()
+        if key in usual and as_value(usual[key]) != as_value(value)
+    }
+    return [f"--architecture {name}", *(f"--set '{key}={as_value(value)}'" for key, value in changed.items())]

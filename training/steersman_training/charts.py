@@ -9,7 +9,7 @@ from html import escape
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 460, 240
-LEFT, RIGHT, TOP, BOTTOM = 52, 12, 30, 34
+LEFT, RIGHT, TOP, BOTTOM = 52, 18, 30, 34
 MOST_POINTS = 400
 NUM_COLOURS = 6
 
@@ -116,7 +116,7 @@ def _y_axis(values: list[float], *, log: bool = False, low: float | None = None)
 
 def _chart(title: str, x: Axis, y: Axis, x_label: str, curves: list[str]) -> str:
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
-    parts.append(f'<text class="title" x="{LEFT - 40}" y="16">{escape(title)}</text>')
+    parts.append(f'<text class="title" x="2" y="16">{escape(title)}</text>')
     for tick in y.ticks():
         at = y.at(tick)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')

@@ -85,6 +85,11 @@ def configured(settings: Mapping[str, Any], *, d_model: int) -> TrainConfig:
         ) from error
 
 
+def settings_of(config: TrainConfig) -> dict[str, Any]:
+    """All settings but the architecture's name, as flat as `configured` takes them."""
+    return {**asdict(config.architecture), **{k: v for k, v in asdict(config).items() if k != "architecture"}}
+
+
 def as_toml(config: TrainConfig) -> str:
     """All settings of a configuration, each with what it means: what `read_toml` reads."""
     lines = [f'architecture = "{config.architecture.name}"  # {summary(type(config.architecture))}']
@@ -94,7 +99,7 @@ def as_toml(config: TrainConfig) -> str:
             if field.name == "architecture":
                 continue
             value = getattr(struct, field.name)
-            text = "# " + field.name if value is None else f"{field.name} = {_toml(value)}"
+            text = "# " + field.name if value is None else f"{field.name} = {as_value(value)}"
             doc = docs.get(field.name)
             lines.append(f"{text}  # {doc}" if doc else text)
     return "\n".join(lines)
@@ -133,13 +138,14 @@ def _known(name: Any, names: Iterable[str], what: str) -> str:
     raise ValueError(f"There is no {what} {name!r}.{hint}")
 
 
-def _toml(value: Any) -> str:
+def as_value(value: Any) -> str:
+    """A setting's value in TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
         return f'"{value}"'
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(map(as_value, value)) + "]"
     return repr(value)
 
 

@@ -56,7 +56,7 @@ def report(runs: Sequence[Shown]) -> str:
         for index, run in enumerate(runs)
     ]
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=escape(" · ".join(run.name for run in runs)),
+        title=escape(" · ".join(run.name for run in runs) if len(runs) <= 3 else f"{len(runs)} runs"),
         about=escape(_about(runs)),
         legend="".join(legend) if len(runs) > 1 else "",
         tables=_training_table(runs) + _evaluation_tables([run for run in runs if run.evaluation]),

@@ -202,12 +202,14 @@ def test_a_pickle_that_could_run_code_is_not_opened(tmp_path: Path, file: str) -
 
 @pytest.fixture
 def sae(w) -> SAE:
-    return SAE.canonical(**some(w, "W_enc", "b_enc", "W_dec", "b_dec", "threshold"))
+    return SAE.canonical(
+        W_enc=w["W_enc"], b_enc=w["b_enc"], W_dec=w["W_dec"], b_dec=w["b_dec"], threshold=w["threshold"]
+    )
 
 
 @pytest.fixture
 def relu(w) -> SAE:
-    return SAE.canonical(**some(w, "W_enc", "b_enc", "W_dec", "b_dec"))
+    return SAE.canonical(W_enc=w["W_enc"], b_enc=w["b_enc"], W_dec=w["W_dec"], b_dec=w["b_dec"])
 
 
 @pytest.mark.parametrize("name", ["steersman", "sae_lens", "dictionary_learning"])

@@ -25,7 +25,7 @@ class Gated(UnitNorm):
         assert isinstance(options, train_config.Gated)
         self.r_mag = nn.Parameter(torch.zeros(config.d_sae))
         self.b_mag = nn.Parameter(torch.zeros(config.d_sae))
-        self.penalty = Penalty(options.l1, options.l1_warmup, options.target_l0, num_steps=config.num_steps)
+        self.penalty = Penalty(options.l1, options.l1_warmup, options.target_l0)
 
     def forward(self, x: Tensor, *, progress: float, dead: Tensor) -> Outcome:
         """Encode, decode and judge `x`."""

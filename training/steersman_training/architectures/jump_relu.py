@@ -60,9 +60,7 @@ class JumpReLU(Learner):
         pre = sample[:BIAS_SAMPLE] @ self.W_enc.detach()
         quantile = pre.kthvalue(max(1, round((1 - share) * len(pre))), dim=0).values
         self.b_enc = nn.Parameter(options.threshold_init - quantile)
-        self.penalty = Penalty(
-            options.sparsity, options.sparsity_warmup, options.target_l0, num_steps=config.num_steps
-        )
+        self.penalty = Penalty(options.sparsity, options.sparsity_warmup, options.target_l0)
 
     def forward(self, x: Tensor, *, progress: float, dead: Tensor) -> Outcome:
         """Encode, decode and judge `x`."""

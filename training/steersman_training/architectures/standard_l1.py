@@ -31,7 +31,7 @@ class StandardL1(Learner):
         self.W_enc = nn.Parameter(self.W_dec.detach().clone().T)
         self.b_enc = nn.Parameter(torch.zeros(config.d_sae))
         self.b_dec = nn.Parameter(torch.zeros(sample.shape[1]))
-        self.penalty = Penalty(options.l1, options.l1_warmup, options.target_l0, num_steps=config.num_steps)
+        self.penalty = Penalty(options.l1, options.l1_warmup, options.target_l0)
 
     def forward(self, x: Tensor, *, progress: float, dead: Tensor) -> Outcome:
         """Encode, decode and judge `x`."""
