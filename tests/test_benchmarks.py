@@ -48,3 +48,16 @@ def test_the_tables_in_the_documents_are_those_of_the_results(render: ModuleType
     for path in render.documents():
         text = path.read_text(encoding="utf-8")
         assert render.rendered(text, render.table_of) == text, f"run: python benchmarks/render.py {path}"
+
+
+def test_the_steering_table_gives_steered_over_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    cell = {"engine": "steersman", "streams": 8, "prompt": 64, "first_token_s": 0.1}
+    cell |= {"between_p50_s": 0.02, "between_p99_s": 0.03}
+    cells = [{**cell, "edits": 0, "tokens_per_s": 200.0}, {**cell, "edits": 16, "tokens_per_s": 190.0}]
+    keys = ("read_gb_per_s", "float32_gflop_per_s", "one_stream_float32", "one_stream_16_bit", "many_streams")
+    found = importlib.import_module("engine_tables").tables(
+        {"cells": cells, "bound": dict.fromkeys(keys, 1.0)}
+    )
+    assert found["steering"].rows == [["64", "8", "200", "0.95"]]
+    assert found["prompt_64"].rows == [["steersman", "200"]]
