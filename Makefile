@@ -18,7 +18,7 @@ chat: .venv/serve  ## chat with it in this terminal
 	@$(BIN)/steersman chat
 
 test: .venv/dev  ## run the tests
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 check: .venv/dev  ## format, lint, types, tests
 	$(BIN)/ruff format --check .

@@ -25,7 +25,7 @@ def fuse(layers: Sequence[nn.Linear]) -> Linear:
     """
     weights: list[Tensor] = [layer.weight.detach() for layer in layers]
     weight = torch.cat(weights) if len(weights) > 1 else weights[0]
-    biases = [layer.bias for layer in layers if layer.bias is not None]
+    biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
     if len(biases) not in (0, len(layers)):
         raise ValueError("Some of these layers have a bias and some have none.")
     bias = torch.cat(biases) if biases else None

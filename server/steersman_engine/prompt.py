@@ -127,7 +127,7 @@ def chat_template_sha256(tokenizer: PreTrainedTokenizerBase) -> str:
 @lru_cache(maxsize=4)
 def _literal_tokenizer(tokenizer: PreTrainedTokenizerBase) -> Any:
     """A copy of its own, because the switch belongs to the tokenizer and other threads use that."""
-    literal = copy.deepcopy(tokenizer.backend_tokenizer)
+    literal: Any = copy.deepcopy(tokenizer.backend_tokenizer)
     literal.encode_special_tokens = True
     return literal
 

@@ -227,7 +227,7 @@ class Tap:
         for row, (portion, here) in enumerate(zip(portions, _slices(portions), strict=True)):
             place = self._place[id(portion.steering)]
             mine = zip(counts[row, place.edits].tolist(), totals[row, place.edits].tolist(), strict=True)
-            where = np.argwhere(fired[here, place.aborts]) if portion.steering.abort_when else ()
+            where = np.argwhere(fired[here, place.aborts])
             abort = (portion.start + int(where[0][0]), int(where[0][1])) if len(where) else None
             found.append(Observed([EditReport(*one) for one in mine], abort, after[here, place.columns]))
         return found

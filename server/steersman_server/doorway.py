@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 from litestar import Litestar
 from litestar.types import Receive, Scope, Send
-from litestar.types.asgi_types import LifeSpanShutdownCompleteEvent, LifeSpanStartupCompleteEvent
 
 from steersman.types import ErrorEnvelope, ErrorObject
 from steersman_server.error_codes import CODES
@@ -41,12 +40,12 @@ class Doorway:
         await receive()
         leaving = asyncio.Event()
         running = asyncio.create_task(self._run(leaving))
-        await send(LifeSpanStartupCompleteEvent(type="lifespan.startup.complete"))
+        await send({"type": "lifespan.startup.complete"})  # type: ignore[arg-type] # left out of Message
         await receive()
         leaving.set()
         if self._app is not None:
             await running
-        await send(LifeSpanShutdownCompleteEvent(type="lifespan.shutdown.complete"))
+        await send({"type": "lifespan.shutdown.complete"})  # type: ignore[arg-type]
 
     async def _run(self, leaving: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()

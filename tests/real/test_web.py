@@ -9,19 +9,18 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
+from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from steersman_engine.serving import Loaded
 from steersman_server.app import create_app
 from steersman_server.config import ServerConfig
 from steersman_server.listen import Server
 from steersman_server.served import ServedModel
-
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the dev dependencies bring it")
-playwright = pytest.importorskip("playwright.sync_api", reason="the dev dependencies bring it")
-Browser, Page, expect = playwright.Browser, playwright.Page, playwright.expect
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -68,7 +67,7 @@ def server(loaded: Loaded) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with playwright.sync_playwright() as driver:
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
@@ -203,6 +202,8 @@ def test_features_are_found_filtered_and_read(page: Page) -> None:
 
 
 def test_the_map_shows_features_and_lists_those_in_view(page: Page) -> None:
+    points = [{"index": i, "label": f"feature {i}", "x": i % 20, "y": i // 20} for i in range(400)]
+    page.route("**/v1/features/map", lambda route: route.fulfill(json={"object": "map", "data": points}))
     page.get_by_role("link", name="Map").click()
     canvas = page.locator("canvas")
     canvas.focus()
@@ -277,7 +278,9 @@ def test_the_keyboard_is_enough_to_explain_a_word(page: Page) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
-def test_the_accessibility_checker_finds_nothing_serious(page: Page, theme: str, width: int) -> None:
+def test_the_accessibility_checker_finds_nothing_serious(
+    page: Page, theme: Literal["light", "dark"], width: int
+) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
     ask(page)
@@ -296,7 +299,7 @@ def test_the_accessibility_checker_finds_nothing_serious(page: Page, theme: str,
 
 
 def serious(page: Page) -> list[str]:
-    results = axe.Axe().run(page).response
+    results = Axe().run(page).response
     return [
         f"{rule['id']}: {node['html'][:120]} {node['failureSummary']}"
         for rule in results["violations"]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import pytest
 from accelerate import PartialState
 from transformers import PreTrainedTokenizerFast
 
@@ -22,6 +23,8 @@ from steersman_training.harvest_command import accelerate_workers
 from steersman_training.manifest import MANIFEST, Manifest
 
 KILLS = 4
+
+pytestmark = pytest.mark.skipif("STEERSMAN_SLOW" not in os.environ, reason="slow: set STEERSMAN_SLOW=1")
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from transformers import LlamaForCausalLM
 
 from steersman_engine.host import HostModel
 from steersman_engine.sae import SAE
@@ -24,7 +25,7 @@ DEAD = len(PLANTED)
 """A feature that never fires."""
 SINK_NORM = 1e9
 EMBEDDING_SCALE = 30.0
-NUM_CHATS = 1000
+NUM_CHATS = 600
 
 
 def chats() -> list[Chat]:
@@ -44,6 +45,13 @@ def chats() -> list[Chat]:
 def corpus_of(tokenizer) -> Corpus:
     """Their documents."""
     return Corpus.of(documents(chats(), "labelling", tokenizer, max_length=220, seed=0), tokens=10**9)
+
+
+def planted_host(model: LlamaForCausalLM) -> HostModel:
+    """A host whose embeddings are long beside what blocks add: a linear encoder can tell letters apart."""
+    with torch.no_grad():
+        model.model.embed_tokens.weight.mul_(EMBEDDING_SCALE)
+    return HostModel(model, 1, name="tiny")
 
 
 def planted_sae(host: HostModel, tokenizer, corpus: Corpus) -> SAE:
@@ -90,12 +98,7 @@ def config() -> LabelConfig:
 
 
 def planted_job(folder: Path, host: HostModel, tokenizer) -> Job:
-    """A job on the planted SAE, nothing of it made yet.
-
-    Embeddings are made long beside what blocks add, so that a linear encoder can tell letters apart.
-    """
-    with torch.no_grad():
-        host.model.model.embed_tokens.weight.mul_(EMBEDDING_SCALE)
+    """A job on the planted SAE, nothing of it made yet."""
     corpus = corpus_of(tokenizer)
     subject = Subject(host, tokenizer, planted_sae(host, tokenizer, corpus), "planted", SINK_NORM)
     return Job(folder, config(), subject, bag_of_words, corpus=lambda: corpus)

@@ -5,10 +5,9 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
-from tests.training.labelling.planted import DEAD, PLANTED, planted_job
+from tests.training.labelling.planted import DEAD, PLANTED, planted_host, planted_job
 
 from steersman_catalog import Catalog
-from steersman_engine.host import HostModel
 from steersman_training.labelling import results as results_module
 from steersman_training.labelling.corpus import SPLITS
 from steersman_training.labelling.finish import CATALOGUE, REPORT, SUMMARY, finish
@@ -23,10 +22,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def results(folder: Path, tiny_host: HostModel, tiny_tokenizer, monkeypatch: pytest.MonkeyPatch) -> Results:
+def results(folder: Path, tiny_model, tiny_tokenizer, monkeypatch: pytest.MonkeyPatch) -> Results:
     """The first test makes everything, the others read it."""
     monkeypatch.setattr(results_module, "RANDOM_FEATURES", 8)
-    return Results(planted_job(folder, tiny_host, tiny_tokenizer))
+    return Results(planted_job(folder, planted_host(tiny_model), tiny_tokenizer))
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_a_feature_on_signs_is_named_by_what_it_does() -> None:
     )
     assert (
         label(replace(evidence(("<|im_start|>", 9.0, 1.0)), effects=effects))
-        == "leads to Sure; on “<|im_start|>”"
+        == "leads to Sure; on <|im_start|>"
     )
 
 

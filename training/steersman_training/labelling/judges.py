@@ -42,16 +42,18 @@ class EmbeddingJudge:
         marked = Lookup(
             self._embed, (_marked_text(p) for trial in trials for p in trial.passages if p.marked)
         )
+        yes: dict[str, float] = {}
         for trial in trials:
             label = labels[trial.label]
+            if trial.label not in yes:
+                spread = float(np.sqrt(max(1e-12, label @ self._covariance @ label)))
+                yes[trial.label] = float(label @ self._mean) + YES_ABOVE * spread
             rows = [
                 marked[_marked_text(passage)] if passage.marked else self._vectors[int(passage.id)]
                 for passage in trial.passages
             ]
             scores = np.stack(rows).astype(np.float32) @ label
-            spread = float(np.sqrt(max(1e-12, label @ self._covariance @ label)))
-            yes = float(label @ self._mean) + YES_ABOVE * spread
-            yield trial.id, _verdict(trial.id, tuple(scores.tolist()), yes)
+            yield trial.id, _verdict(trial.id, tuple(scores.tolist()), yes[trial.label])
 
     def estimate(self, sample: Sequence[Trial], total: int) -> Estimate:
         """No request."""

@@ -77,6 +77,10 @@ class QuestionMaker:
         return np.flatnonzero(self.corpus.tile_split == SPLITS.index(self.split))
 
     @cached_property
+    def _candidate_vectors(self) -> np.ndarray:
+        return self.vectors[self.candidates].astype(np.float32)
+
+    @cached_property
     def _with_token(self) -> tuple[np.ndarray, np.ndarray]:
         """Pairs of token and tile of the split, sorted by token."""
         tile = self.corpus.tile_of
@@ -111,16 +115,27 @@ class QuestionMaker:
     ) -> list[tuple[DrawnTile, int, str]]:
         """Each positive with a distractor of its own and how that was chosen; tiers take turns."""
         pairs = []
+        near = positives[TIERS.index("near") :: len(TIERS)]
+        likeness = dict(zip(near, self._likeness(near), strict=True))
         for number, positive in enumerate(positives):
             if not silent.any():
                 break
             wanted = TIERS[number % len(TIERS)]
-            distractor = self._distractor(wanted, feature, positive, silent, random)
+            if wanted == "near":
+                alike = np.where(silent[self.candidates], likeness[positive], -np.inf)
+                distractor = int(self.candidates[alike.argmax()])
+            else:
+                distractor = self._distractor(wanted, feature, positive, silent, random)
             if distractor is None:
                 wanted, distractor = "random", int(random.choice(np.flatnonzero(silent)))
             silent[distractor] = False
             pairs.append((positive, distractor, wanted))
         return pairs
+
+    def _likeness(self, positives: Sequence[DrawnTile]) -> np.ndarray:
+        """Cosine of each positive with every tile of the split `[positives, candidates]`."""
+        own = self.vectors[[positive.tile for positive in positives]].astype(np.float32)
+        return own @ self._candidate_vectors.T
 
     def _distractor(
         self, tier: str, feature: int, positive: DrawnTile, silent: np.ndarray, random: np.random.Generator
@@ -131,10 +146,6 @@ class QuestionMaker:
             there = tiles[slice(*np.searchsorted(tokens, (token, token + 1)))]
             there = there[silent[there]]
             return int(random.choice(there)) if len(there) else None
-        if tier == "near":
-            there = self.candidates[silent[self.candidates]]
-            likeness = self.vectors[there] @ self.vectors[positive.tile]
-            return int(there[likeness.argmax()])
         if tier == "neighbour":
             for other in self.neighbours[feature].tolist():
                 there = [one.tile for one in self.drawn[other].of(self.split) if silent[one.tile]]

@@ -43,6 +43,8 @@ class Refiner:
     ) -> list[list[Label]]:
         """Of each label its line: itself with its dev score, then every revision, accepted or not."""
         assert self.maker.split == "dev", "Labels are chosen on dev documents."
+        if self.rounds == 0:
+            return [[label] for label in labels]
         questions = {label.feature: self.maker.of(label.feature, block, ["contrastive"]) for label in labels}
         lines = {label.feature: [label] for label in labels}
         best = {label.feature: label for label in labels}

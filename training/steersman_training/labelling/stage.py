@@ -58,6 +58,8 @@ class Stage:
     def make(self, part: Callable[[int], bytes]) -> Iterator[int]:
         """Make what is missing, one part after another; yields the number of each after it is written."""
         for number in self.missing():
+            if self.path(number).exists():
+                continue  # another process works on the same step
             write_whole(self.path(number), part(number))
             yield number
 

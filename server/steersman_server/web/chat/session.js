@@ -227,6 +227,7 @@ function take(answer, choice, decoder) {
 }
 
 function keepStored() {
+  write("current", current.value.id);
   current.value.changed = Date.now();
   if (!store(current.value)) problem.value = "The browser has no room left: this conversation is not kept. Delete an old one.";
 }
