@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from facts import Table, load_average, usable_cores, write
 
+from steersman_engine.causal_attention import ATTENTION
 from steersman_engine.commands import default_cache
 from steersman_engine.host import HostModel, fast_dtype, load_model
 from steersman_engine.presets import DEFAULT_MODEL, PRESETS
@@ -66,9 +67,9 @@ def main() -> None:
 
 def harvest_speed(folder: Path, args: argparse.Namespace) -> dict:
     """Tokens a second of both, of every round."""
-    model, tokenizer = load_model(
-        pull(DEFAULT_MODEL, default_cache()), dtype=fast_dtype(args.device), device=args.device
-    )
+    folder_of_model, dtype = pull(DEFAULT_MODEL, default_cache()), fast_dtype(args.device)
+    plain, _ = load_model(folder_of_model, dtype=dtype, device=args.device)
+    model, tokenizer = load_model(folder_of_model, dtype=dtype, device=args.device, attention=ATTENTION)
     layer = PRESETS[DEFAULT_MODEL].layer
     assert layer is not None
     host = HostModel(model, layer, name=DEFAULT_MODEL)
@@ -93,7 +94,7 @@ def harvest_speed(folder: Path, args: argparse.Namespace) -> dict:
         ]
         padding.append(1 - tokens / sum(ids.numel() for ids in ready))
         begin = time.perf_counter()
-        plain_forward(model, layer, ready)
+        plain_forward(plain, layer, ready)
         found["plain_tokens_per_s"].append(tokens / (time.perf_counter() - begin))
     shares = [
         ours / plain

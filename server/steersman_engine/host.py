@@ -131,10 +131,12 @@ def fast_dtype(device: str) -> torch.dtype:
 
 
 def load_model(
-    path: str | Path, *, dtype: torch.dtype, device: str = "cpu"
+    path: str | Path, *, dtype: torch.dtype, device: str = "cpu", attention: str = "sdpa"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model and its tokenizer from a local folder or a Hugging Face id."""
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, device_map=device)
+    model = AutoModelForCausalLM.from_pretrained(
+        path, dtype=dtype, device_map=device, attn_implementation=attention
+    )
     return model, AutoTokenizer.from_pretrained(path)
 
 

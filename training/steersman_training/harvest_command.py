@@ -64,7 +64,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(args: Namespace) -> None:
-    from steersman_training.chats import read_chats  # heavy, as the next: not for --help
+    from steersman_engine.causal_attention import ATTENTION  # heavy, as the next two: not for --help
+    from steersman_training.chats import read_chats
     from steersman_training.harvest import HarvestConfig, harvest, plan
 
     layers = _layers(args)
@@ -81,7 +82,7 @@ def _run(args: Namespace) -> None:
     if layers:
         args.layer = max(layers)
     workers = accelerate_workers(args.device)
-    host, tokenizer = open_host(args)
+    host, tokenizer = open_host(args, attention=ATTENTION)
     chats = read_chats(args.source, args.cache_dir)
     if args.dry_run:
         found = plan(host, tokenizer, chats, config, args.out)

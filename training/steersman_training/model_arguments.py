@@ -64,7 +64,7 @@ def add_source_argument(parser: ArgumentParser) -> None:
     )
 
 
-def open_host(args: Namespace) -> "tuple[HostModel, PreTrainedTokenizerBase]":
+def open_host(args: Namespace, *, attention: str = "sdpa") -> "tuple[HostModel, PreTrainedTokenizerBase]":
     """The model that the arguments name, fetched where needed, tapped at the layer."""
     import torch  # heavy, as the next two: not for --help
 
@@ -77,7 +77,9 @@ def open_host(args: Namespace) -> "tuple[HostModel, PreTrainedTokenizerBase]":
         raise ValueError(f"{args.model} is no preset, so its layer is not known: pass --layer.")
     device = best_device(args.device)
     dtype = getattr(torch, args.dtype) if args.dtype else fast_dtype(device)
-    model, tokenizer = load_model(pull(args.model, args.cache_dir), dtype=dtype, device=device)
+    model, tokenizer = load_model(
+        pull(args.model, args.cache_dir), dtype=dtype, device=device, attention=attention
+    )
     return HostModel(model, layer, name=args.model), tokenizer
 
 

@@ -10,7 +10,7 @@ from steersman_training.sparse import Active, Encode, decode, largest
 from steersman_training.train_config import TrainConfig
 
 FLOOR = 0.85
-"""Candidates for the largest activations are those above this share of the threshold."""
+"""Candidates for the largest activations are those above this share of the last batch's smallest one kept."""
 
 
 class BatchTopK(UnitNorm):
@@ -22,12 +22,14 @@ class BatchTopK(UnitNorm):
 
     options: train_config.TopK
     threshold: Tensor  # scalar
+    smallest: Tensor  # scalar: the last batch's smallest activation kept; the threshold lags behind it
 
     def __init__(self, config: TrainConfig, sample: Tensor) -> None:
         super().__init__(config, sample)
         assert isinstance(config.architecture, train_config.TopK)
         self.options = config.architecture
         self.register_buffer("threshold", torch.zeros(()))
+        self.register_buffer("smallest", torch.zeros(()))
 
     def forward(self, x: Tensor, *, progress: float, dead: Tensor) -> Outcome:
         """Encode, decode and judge `x`: the share of its variance that is missed, and AuxK."""
@@ -54,7 +56,7 @@ class BatchTopK(UnitNorm):
     def choose(self, pre: Tensor) -> Tensor:
         """The largest of the batch; notes the smallest of them."""
         count = self.options.k * len(pre) * self.world.size
-        places = largest(pre, count, FLOOR * self.threshold.item(), self.world)
+        places = largest(pre, count, FLOOR * self.smallest.item(), self.world)
         self.follow(pre.flatten()[places])
         return places
 
@@ -63,10 +65,11 @@ class BatchTopK(UnitNorm):
         """Move the threshold towards the smallest of `kept`."""
         none = self.threshold.new_full((), torch.inf)
         smallest = self.world.least(kept.min().to(self.threshold) if len(kept) else none)
+        if smallest.isinf():
+            return
         share = torch.where(self.threshold == 0, 1.0, 1 - self.options.threshold_decay).to(smallest)
-        self.threshold.copy_(
-            torch.where(smallest.isinf(), self.threshold, self.threshold.lerp(smallest, share))
-        )
+        self.threshold.lerp_(smallest, share)
+        self.smallest.copy_(smallest)
 
     def _aux(self, centred: Tensor, error: Tensor, dead: Tensor) -> Tensor:
         """AuxK (Gao et al. 2024, arXiv:2406.04093), as a share of the reconstruction's error.
@@ -104,7 +107,7 @@ class TopK(BatchTopK):
         """The largest of each token; notes where the batch's `k · batch` largest would end."""
         top = pre.topk(self.options.k, dim=-1, sorted=False)
         served = largest(
-            pre, self.options.k * len(pre) * self.world.size, FLOOR * self.threshold.item(), self.world
+            pre, self.options.k * len(pre) * self.world.size, FLOOR * self.smallest.item(), self.world
         )
         self.follow(pre.flatten()[served])
         keep = torch.zeros_like(pre, dtype=torch.bool).scatter_(-1, top.indices, top.values > 0)
