@@ -11,8 +11,8 @@ from steersman_engine.presets import DEFAULT_MODEL, PRESETS
 
 
 def default_cache() -> Path:
-    """Where fetched models and data are kept: `$STEERSMAN_CACHE`, or the user's cache folder."""
-    return Path(os.environ.get("STEERSMAN_CACHE") or platformdirs.user_cache_path("steersman"))
+    """Where fetched models and data are kept: `$STEERSMAN_CACHE_DIR`, or the user's cache folder."""
+    return Path(os.environ.get("STEERSMAN_CACHE_DIR") or platformdirs.user_cache_path("steersman"))
 
 
 def add_cache_argument(parser: ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_cache_argument(parser: ArgumentParser) -> None:
         type=Path,
         default=default_cache(),
         metavar="DIR",
-        help="where fetched models and data are kept (default: $STEERSMAN_CACHE, or %(default)s)",
+        help="where fetched models and data are kept (default: $STEERSMAN_CACHE_DIR, or %(default)s)",
     )
 
 

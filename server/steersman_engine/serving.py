@@ -11,7 +11,7 @@ from steersman_catalog import Catalog
 from steersman_engine.bundle import Bundle, BundleError
 from steersman_engine.fast_forward import forward_for
 from steersman_engine.host import HostModel, load_model
-from steersman_engine.local_engine import LocalEngine
+from steersman_engine.local_engine import EngineConfig, LocalEngine
 from steersman_engine.presets import PRESETS
 from steersman_engine.prompt import chat_template_sha256
 from steersman_engine.pull import pull
@@ -36,7 +36,15 @@ class Loaded:
     d_sae: int
 
 
-def load(model: str, bundle: str | None, *, device: str, dtype: str, cache: Path) -> Loaded:
+def load(
+    model: str,
+    bundle: str | None,
+    *,
+    device: str,
+    dtype: str,
+    cache: Path,
+    config: EngineConfig | None = None,
+) -> Loaded:
     """Load `model` (a preset, a Hugging Face id or a folder) with `bundle` (a shipped name or a folder).
 
     `device` `auto` is CUDA where there is one; `dtype` `auto` is bfloat16 there and float32 on a CPU.
@@ -69,7 +77,7 @@ def load(model: str, bundle: str | None, *, device: str, dtype: str, cache: Path
     catalog.embedder = find_embedder(cache)
     if len(catalog) != sae.d_sae:
         raise BundleError(f"The catalogue has {len(catalog)} features, the SAE {sae.d_sae}.")
-    engine = LocalEngine(host, sae, sink_norm=manifest.sink_norm, forward=forward_for(host))
+    engine = LocalEngine(host, sae, sink_norm=manifest.sink_norm, config=config, forward=forward_for(host))
     try:
         check_engine(engine, host, text_ids(tokenizer).to(host.device), manifest.sink_norm)
     except BaseException:

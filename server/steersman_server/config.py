@@ -1,31 +1,96 @@
-"""How a server behaves, decided once when it starts."""
+"""How a server behaves, decided once when it starts.
 
-from dataclasses import dataclass
+A setting has one name: `max_edits` is `--max-edits` on the command line, `STEERSMAN_MAX_EDITS` in the
+environment and `max_edits` in the file. `docs/configuration.md` shows them all, as a test sees to.
+"""
+
 from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from steersman_engine.presets import DEFAULT_MODEL, PRESETS
+from steersman_server.keys import ApiKey, is_loopback
+from steersman_server.settings import says
+
+AtLeastOne = Annotated[int, Meta(ge=1)]
+AboveZero = Annotated[float, Meta(gt=0)]
+
+SERVED, LISTENING, KEYS, LIMITS, RECORDS = "What is served", "Listening", "Keys", "Limits", "Records"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerConfig:
-    """Where a server listens, whom it answers, and what it allows."""
+class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is served, where, to whom, and how much of it.
 
-    host: str = "127.0.0.1"
-    port: int = 8000
-    """0 takes a free one."""
-    api_keys: frozenset[bytes] = frozenset()
-    """SHA-256 digests; without any, everybody is answered."""
-    allowed_hosts: frozenset[str] | None = None
-    """What the Host header may say; None: anything."""
-    variants: Path | None = None
-    """The file that keeps variants; None: memory."""
-    max_strength: float = 2.0
-    """No edit may ask for more than so many times a feature's h_max, nor a scale for a larger factor."""
-    max_attribution_tokens: int = 256
-    """Tokens of an answer that one request may have explained."""
-    max_body_bytes: int = 10_000_000
-    graceful_shutdown_s: int = 5
-    """How long answers under way may go on when the server is told to stop."""
+    Raises:
+        ValueError: Two settings contradict each other.
+    """
+
+    model: Annotated[str, says(SERVED, f"{', '.join(PRESETS)}, a Hugging Face id or a folder.")] = (
+        DEFAULT_MODEL
+    )
+    bundle: Annotated[
+        str | None, says(SERVED, "A bundle that ships, or a folder; without it the model's own.")
+    ] = None
+    device: Annotated[str, says(SERVED, "cpu, cuda, cuda:1, ...; auto is CUDA where there is one.")] = "auto"
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        says(SERVED, "Of the weights; auto is bfloat16 on CUDA and float32 on a CPU."),
+    ] = "auto"
+    slots: Annotated[AtLeastOne, says(SERVED, "Answers written at once, if their memory holds so many.")] = 16
+    kv_gib: Annotated[
+        AboveZero, says(SERVED, "GiB for keys and values; on a CPU taken only as answers grow.")
+    ] = 6.0
+    cache_dir: Annotated[
+        Path | None, says(SERVED, "Where fetched models are kept.", unset="the user's cache folder")
+    ] = None
+
+    host: Annotated[str, says(LISTENING, "Address to listen on.")] = "127.0.0.1"
+    port: Annotated[
+        Annotated[int, Meta(ge=0, le=65535)], says(LISTENING, "Port to listen on; 0 takes a free one.")
+    ] = 8000
+    allow_host: Annotated[
+        tuple[str, ...],
+        says(LISTENING, "Names that requests may use for this server beside its own; * is any."),
+    ] = ()
+
+    auth: Annotated[bool, says(KEYS, "Whether to ask for keys where others can reach the server.")] = True
+    api_key_file: Annotated[
+        Path | None, says(KEYS, "Keys, one a line: the key, or sha256:HEX, then its name and role if wanted.")
+    ] = None
+    keys: Annotated[tuple[ApiKey, ...], says(KEYS, "Keys with limits of their own; see below.")] = ()
+
+    max_body_bytes: Annotated[AtLeastOne, says(LIMITS, "Of a request's body.")] = 10_000_000
+    max_strength: Annotated[
+        AboveZero,
+        says(LIMITS, "Of an edit, in units of the feature's h_max, and of a scale's factor."),
+    ] = 2.0
+    max_attribution_tokens: Annotated[
+        AtLeastOne, says(LIMITS, "Tokens of an answer that one request may have explained.")
+    ] = 256
+
+    data_dir: Annotated[
+        Path | None, says(RECORDS, "Where variants are kept.", unset="the user's data folder")
+    ] = None
+    graceful_shutdown_s: Annotated[
+        AboveZero, says(LISTENING, "Seconds that answers under way may take when the server is told to stop.")
+    ] = 5.0
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a maximum that would refuse every edit."""
-        if not self.max_strength > 0:
-            raise ValueError(f"The maximal strength is {self.max_strength:g}; it must be above 0.")
+        """Refuse what contradicts itself."""
+        for what in ("name", "sha256"):
+            each = [getattr(key, what) for key in self.keys]
+            if twice := {value for value in each if each.count(value) > 1}:
+                raise ValueError(f"Two API keys have the same {what}: {', '.join(sorted(twice))}.")
+        if self.keys and not self.auth:
+            raise ValueError("There are API keys, and --no-auth says to ask for none: leave one of them out.")
+        if not self.keys and self.auth and not is_loopback(self.host):
+            raise ValueError(
+                f"Others can reach {self.host}: give API keys (--api-key-file, STEERSMAN_API_KEYS in the"
+                " environment, or [[keys]] in the file), or say --no-auth."
+            )
+
+    @property
+    def variants(self) -> Path | None:
+        """The file that keeps variants; None: memory."""
+        return None if self.data_dir is None else self.data_dir / "variants.sqlite"

@@ -5,12 +5,14 @@ import contextlib
 import logging
 import socket
 import threading
-from pathlib import Path
+from math import ceil
 
 import uvicorn
 from litestar import Litestar
 from litestar.types import ASGIApp
 
+from steersman_engine.commands import default_cache
+from steersman_engine.local_engine import EngineConfig
 from steersman_engine.serving import Loaded, load
 from steersman_server.app import create_app
 from steersman_server.config import ServerConfig
@@ -34,7 +36,7 @@ class Server(uvicorn.Server):
                 port=config.port,
                 log_level="warning",
                 server_header=False,
-                timeout_graceful_shutdown=config.graceful_shutdown_s,
+                timeout_graceful_shutdown=ceil(config.graceful_shutdown_s),
             )
         )
         self.url: str | None = None
@@ -50,10 +52,8 @@ class Server(uvicorn.Server):
             self.listening.set()
 
 
-def serve(
-    model: str, bundle: str | None, config: ServerConfig, *, device: str, dtype: str, cache: Path
-) -> None:
-    """Listen, load a model, and answer for it until told to stop.
+def serve(config: ServerConfig) -> None:
+    """Listen, load the model, and answer for it until told to stop.
 
     Raises:
         ValueError: The names do not lead to a model and a bundle that fit.
@@ -62,11 +62,11 @@ def serve(
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with contextlib.ExitStack() as opened:
         ended: list[BaseException] = []
-        name = model
+        name = config.model
 
         def loading() -> Litestar:
             nonlocal name
-            loaded = load(model, bundle, device=device, dtype=dtype, cache=cache)
+            loaded = _load(config)
             opened.callback(_close, loaded)
             name = loaded.name
             return create_app(ServedModel.of(loaded), config)
@@ -79,10 +79,21 @@ def serve(
             server.should_exit = True
 
         server = Server(Doorway(loading, done), config)
-        print(f"Loading {model} ...", flush=True)
+        print(f"Loading {config.model} ...", flush=True)
         server.run()
         if ended:
             raise ended[0]
+
+
+def _load(config: ServerConfig) -> Loaded:
+    return load(
+        config.model,
+        config.bundle,
+        device=config.device,
+        dtype=config.dtype,
+        cache=config.cache_dir or default_cache(),
+        config=EngineConfig(num_slots=config.slots, kv_bytes=int(config.kv_gib * 2**30)),
+    )
 
 
 def _close(loaded: Loaded) -> None:

@@ -30,8 +30,8 @@ def example() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def client(loaded: Loaded) -> OpenAI:
-    http = TestClient(create_app(ServedModel.of(loaded), ServerConfig()))
-    return OpenAI(base_url="http://testserver.local/v1", api_key="none", http_client=http)  # type: ignore[arg-type]
+    http = TestClient(create_app(ServedModel.of(loaded), ServerConfig()), base_url="http://127.0.0.1")
+    return OpenAI(base_url="http://127.0.0.1/v1", api_key="none", http_client=http)  # type: ignore[arg-type]
 
 
 def test_a_food_feature_turns_an_unrelated_answer_to_food(client: OpenAI, example: ModuleType) -> None:

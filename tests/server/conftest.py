@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -260,8 +260,19 @@ def really_served(
 
 
 @pytest.fixture(scope="session")
-def lasting_http(served: ServedModel) -> Iterator[TestClient]:
-    with TestClient(create_app(served, ServerConfig()), raise_server_exceptions=False) as client:
+def client_with(served: ServedModel) -> Callable[..., TestClient]:
+    """Makes a client of the application with some settings, without a socket, by one of its own names."""
+
+    def make(**settings) -> TestClient:
+        app = create_app(served, ServerConfig(**settings))
+        return TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def lasting_http(client_with: Callable[..., TestClient]) -> Iterator[TestClient]:
+    with client_with() as client:
         yield client
 
 
@@ -292,7 +303,7 @@ def lasting_url(served: ServedModel) -> Iterator[str]:
 def openai(http: TestClient) -> OpenAI:
     """OpenAI's own client, which refuses an answer that is not of its types."""
     return OpenAI(
-        base_url="http://testserver.local/v1",
+        base_url="http://127.0.0.1/v1",
         api_key="none",
         max_retries=0,
         http_client=http,  # pyright: ignore[reportArgumentType]

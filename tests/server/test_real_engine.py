@@ -14,7 +14,7 @@ EDIT = {"feature": 7, "strength": 2.0}
 
 @pytest.fixture
 def http(really_served) -> Iterator[TestClient]:
-    with TestClient(create_app(really_served, ServerConfig())) as client:
+    with TestClient(create_app(really_served, ServerConfig()), base_url="http://127.0.0.1") as client:
         yield client
 
 

@@ -6,10 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from litestar.testing import TestClient
 
-from steersman_server.app import create_app
-from steersman_server.config import ServerConfig
 from steersman_server.variants import VariantStore
 
 EDITS = [{"feature": 1, "strength": 0.5}, {"feature": 3, "strength": -1.0, "mode": "add"}]
@@ -111,11 +108,10 @@ def test_a_name_is_taken_once(http):
     assert code(http.post("/v1/variants", json=PIRATE)) == (409, "variant_exists")
 
 
-def test_variants_outlive_the_server(served, tmp_path):
-    config = ServerConfig(variants=tmp_path / "deep" / "variants.sqlite")
-    with TestClient(create_app(served, config)) as first:
+def test_variants_outlive_the_server(client_with, tmp_path):
+    with client_with(data_dir=tmp_path / "deep") as first:
         made = create(first)
-    with TestClient(create_app(served, config)) as second:
+    with client_with(data_dir=tmp_path / "deep") as second:
         assert second.get("/v1/variants").json()["data"] == [made]
 
 
