@@ -49,10 +49,18 @@ from steersman_server.config import ServerConfig
 from steersman_server.listen import Server
 from steersman_server.served import ServedModel
 
+from .made_up import ANSWERS, ASKED, answers_table
+
 H_MAX = [10.0, 4.0, 0.0, 8.0, 2.0]
 MAX_POSITIONS = 300
 REFUSED = 4
 """The feature that moderation forbids to steer."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What became of the requests that were made up, where many were asked for."""
+    if ASKED and ANSWERS:
+        terminalreporter.write_line(answers_table())
 
 
 class FakeEngine:
