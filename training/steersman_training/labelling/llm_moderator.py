@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from steersman_catalog.moderation import Category
 from steersman_training.labelling.ask import Ask, Turn, make_ask, schema_of
 from steersman_training.labelling.asking import Asker
 from steersman_training.labelling.llm_estimate import estimate
 from steersman_training.labelling.llm_prompts import ASK_MODERATE, moderate_prompt
 from steersman_training.labelling.llm_render import quoted, tagged
-from steersman_training.labelling.moderation import Category, Mark, Sample, marks_of
+from steersman_training.labelling.moderation import Mark, Sample, marks_of
 from steersman_training.labelling.protocols import Estimate, Excerpt, Failure
 
 MAX_TOKENS = 1500

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from steersman_training.labelling.moderation import MEANING
+from steersman_catalog.moderation import MEANING
 from steersman_training.labelling.protocols import Confidence, LabelKind
 
 FOLDER = Path(__file__).with_name("prompts")
