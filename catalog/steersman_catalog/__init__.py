@@ -2,6 +2,6 @@
 
 from steersman_catalog.catalog import Catalog
 from steersman_catalog.errors import NoEmbeddingsError, UnknownFeatureError
-from steersman_catalog.filters import FeatureFilter
+from steersman_catalog.filters import KINDS, FeatureFilter
 
-__all__ = ["Catalog", "FeatureFilter", "NoEmbeddingsError", "UnknownFeatureError"]
+__all__ = ["KINDS", "Catalog", "FeatureFilter", "NoEmbeddingsError", "UnknownFeatureError"]

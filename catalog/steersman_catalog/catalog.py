@@ -86,6 +86,11 @@ class Catalog:
         """Number of features, those that never fired included."""
         return len(self._snapshot.overview)
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Those that some feature has, by name."""
+        return self._snapshot.overview.flags
+
     def h_max(self) -> np.ndarray:
         """Every feature's largest activation, float32 `[d_sae]`; 0 where it never fired."""
         return self._snapshot.overview.h_max.copy()

@@ -5,6 +5,8 @@ from typing import Literal
 from msgspec import Struct
 
 Sort = Literal["index", "density", "h_max", "rating"]
+KINDS = ("token", "context", "topic", "syntax", "position", "output", "mixed", "unclear", "none")
+"""What a label may be about."""
 
 
 class FeatureFilter(Struct, frozen=True, kw_only=True):

@@ -36,8 +36,8 @@ class Overview:
     def __init__(self, rows: Callable[..., list[dict[str, Any]]]) -> None:
         """Read it; `rows` asks the file."""
         found = rows(QUERY)
-        self._kind = np.array([row.pop("kind") for row in found], dtype=object)
         self.features = features = [Feature(**row) for row in found]
+        self._kind = np.array([feature.kind for feature in features], dtype=object)
         self.h_max = np.array([feature.h_max for feature in features], np.float32)
         self.density = np.array([feature.density for feature in features])
         self.rating = np.array([np.nan if f.rating is None else f.rating for f in features], np.float32)
@@ -51,6 +51,11 @@ class Overview:
 
     def __len__(self) -> int:
         return len(self.features)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Those that some feature has."""
+        return tuple(sorted(self._flagged))
 
     def check(self, index: int) -> None:
         """Raise UnknownFeatureError unless there is such a feature."""

@@ -174,11 +174,18 @@ class FakeEngine:
 
 
 def make_catalog(path: Path, h_max: Sequence[float]) -> Catalog:
-    """Features with those h_max; 0, 1 and 3 say the same, and the last may not be steered."""
+    """Features with those h_max; 0, 1 and 3 say the same, 3 is flagged, and the last may not be steered."""
     rows: list[Row] = []
     for index, value in enumerate(h_max):
         rows.append(
-            FeatureRow(feature=index, h_max=value, density=0.1, mean_activation=value / 2, num_documents=9)
+            FeatureRow(
+                feature=index,
+                h_max=value,
+                density=0.1,
+                mean_activation=value / 2,
+                num_documents=9,
+                flags=["special_tokens"] if index == 3 else [],
+            )
         )
         rows.append(
             LabelRow(

@@ -49,6 +49,20 @@ def test_a_search_finds_features_by_their_label(http):
     assert [feature["index"] for feature in page["data"]] == [3]
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("kind=mixed", [0, 1, 2, 3]),
+        ("kind=topic", []),
+        ("flag=special_tokens", [3]),
+        ("without_flag=special_tokens", [0, 1, 2]),
+        ("hidden=true", [0, 1, 2, 3, 4]),
+    ],
+)
+def test_a_list_is_narrowed_by_what_labels_and_flags_say(http, query, found):
+    assert [feature["index"] for feature in http.get(f"/v1/features?{query}").json()["data"]] == found
+
+
 def test_a_page_may_be_empty(http):
     page = http.get("/v1/features", params={"query": "nothing like it"}).json()
     assert (page["data"], page["first_id"], page["last_id"], page["has_more"]) == ([], None, None, False)
@@ -73,6 +87,8 @@ def test_an_unknown_feature_is_not_found(http, path):
         ("after=x", "after"),
         ("mode=semantic", "mode"),
         ("query=", None),
+        ("kind=thing", "kind"),
+        ("flag=bad", "flag"),
     ],
 )
 def test_a_bad_query_is_refused(http, query, param):

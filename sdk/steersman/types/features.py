@@ -32,6 +32,9 @@ class Feature(Struct, frozen=True, kw_only=True, omit_defaults=True):
     label_kind: str
     """Who made the label. `statistical`: counted words, not understanding; `few_firings`: the same, of
     a feature too rare to trust it; `never_fired`: there was nothing to count."""
+    kind: str = "none"
+    """What the label is about: `token`, `context`, `topic`, `syntax`, `position`, `output`, `mixed` or
+    `unclear`."""
     h_max: float
     """Largest activation in the labelled data set, in residual units; 0 if it never fired."""
     density: float

@@ -22,7 +22,7 @@ from steersman.types import (
     SearchMode,
     Space,
 )
-from steersman_catalog import Catalog, FeatureFilter, NoEmbeddingsError
+from steersman_catalog import KINDS, Catalog, FeatureFilter, NoEmbeddingsError
 from steersman_server.errors import RequestError, error_responses
 from steersman_server.requests.body import json_body
 from steersman_server.requests.query import check_names, one_of
@@ -31,7 +31,10 @@ from steersman_server.running import Running
 SORTS = ("index", "density", "-density", "h_max", "-h_max", "rating", "-rating")
 MODES: tuple[SearchMode, ...] = ("semantic", "keyword", "hybrid")
 SPACES: tuple[Space, ...] = ("decoder", "label", "coactivation")
-LISTED = ("query", "mode", "sort", "min_rating", "min_density", "max_density", "trusted", "limit", "after")
+LISTED = (
+    *("query", "mode", "sort", "min_rating", "min_density", "max_density", "trusted"),
+    *("kind", "flag", "without_flag", "hidden", "limit", "after"),
+)
 
 Share = Annotated[float, QueryParameter(ge=0, le=1)]
 
@@ -56,6 +59,14 @@ async def list_features(
     min_density: Share = 0.0,
     max_density: Share = 1.0,
     trusted: Annotated[bool | None, QueryParameter(description="Only labels that are above chance.")] = None,
+    kind: Annotated[
+        str | None, QueryParameter(description=f"What the label is about: {', '.join(KINDS)}.")
+    ] = None,
+    flag: Annotated[str | None, QueryParameter(description="Only features that have this flag.")] = None,
+    without_flag: Annotated[
+        str | None, QueryParameter(description="Only features that do not have this flag.")
+    ] = None,
+    hidden: Annotated[bool, QueryParameter(description="Also those that moderation hides.")] = False,
     limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
     after: Annotated[
         int | None, QueryParameter(description="`last_id` of the page before, for the same question.")
@@ -63,8 +74,18 @@ async def list_features(
 ) -> FeaturePage:
     """Search the features by meaning and words, or list them all."""
     check_names(request, LISTED)
+    flags = running.served.catalog.flags
+    of_kind = one_of(kind, KINDS, "kind")
+    has, lacks = one_of(flag, flags, "flag"), one_of(without_flag, flags, "without_flag")
     where = FeatureFilter(
-        min_density=min_density, max_density=max_density, min_rating=min_rating, trusted=trusted
+        min_density=min_density,
+        max_density=max_density,
+        min_rating=min_rating,
+        trusted=trusted,
+        kinds=None if of_kind is None else (of_kind,),
+        flags=() if has is None else (has,),
+        without_flags=() if lacks is None else (lacks,),
+        hidden=hidden,
     )
     searched_by = one_of(mode, MODES, "mode")
     order = one_of(sort, SORTS, "sort")
