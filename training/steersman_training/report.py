@@ -96,6 +96,7 @@ def _charts(runs: Sequence[Shown]) -> list[str]:
         line_chart("Explained variance", curve(lambda line: max(line.explained_variance, 0)), x_label=tokens),
         line_chart("L0", curve(lambda line: line.l0), x_label=tokens, log=True),
         line_chart("Loss", curve(lambda line: line.loss), x_label=tokens, log=True),
+        line_chart("Fidelity, zero ablation", curve(lambda line: line.fidelity), x_label=tokens, low=0.0),
         line_chart("Dead features, share", share(lambda line: line.dead), x_label=tokens, low=0.0),
         line_chart("Penalty's weight", curve(lambda line: line.penalty), x_label=tokens, low=0.0),
         line_chart("Threshold", curve(lambda line: line.threshold), x_label=tokens, low=0.0),

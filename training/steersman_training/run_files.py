@@ -37,6 +37,8 @@ class StepMetrics(Struct, frozen=True, kw_only=True):
     lr: float
     grad_norm: float = 0.0
     """Before it is shortened."""
+    fidelity: float | None = None
+    """To zero ablation, on a few held-out chats; on the lines where it was measured."""
     tokens_per_s: float
     """Since the line before."""
 

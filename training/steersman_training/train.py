@@ -18,6 +18,7 @@ from torch import Tensor
 from steersman_engine.bundle import sha256_of
 from steersman_engine.host import fast_dtype
 from steersman_training.checkpoint import restore_checkpoint, save_checkpoint
+from steersman_training.fidelity import FidelityWatch
 from steersman_training.loggers import Logger, open_logger
 from steersman_training.report import write_report
 from steersman_training.run_files import (
@@ -53,9 +54,10 @@ def train(
     device: str = "cpu",
     world: World = ALONE,
     loggers: Sequence[str] = (),
+    fidelity: FidelityWatch | None = None,
 ) -> TrainFacts | None:
     """`train_many` of one run."""
-    done = train_many(harvest, {out: config}, device=device, world=world, loggers=loggers)
+    done = train_many(harvest, {out: config}, device=device, world=world, loggers=loggers, fidelity=fidelity)
     return done[out] if done else None
 
 
@@ -66,9 +68,11 @@ def train_many(
     device: str = "cpu",
     world: World = ALONE,
     loggers: Sequence[str] = (),
+    fidelity: FidelityWatch | None = None,
 ) -> dict[Path, TrainFacts] | None:
     """Learn from the harvest in a folder in one pass, or go on doing so; None when stopped before the end.
 
+    `fidelity`: measured now and then, and at the end, by the process that leads; nothing learns from it.
     Each run has its own folder; those that are finished are left alone, unless all are. SIGINT and SIGTERM
     stop them after a checkpoint; the same call goes on from there.
 
@@ -93,7 +97,7 @@ def train_many(
         for out, config in runs.items():
             if out not in finished:
                 under_way[out] = stack.enter_context(
-                    closing(Run(Trainer(config, sample, device, world), manifest, out, loggers))
+                    closing(Run(Trainer(config, sample, device, world), manifest, out, loggers, fidelity))
                 )
         if not _learn(harvest, under_way, shared, manifest):
             return None
@@ -103,8 +107,15 @@ def train_many(
 class Run:
     """A trainer and the folder it fills."""
 
-    def __init__(self, trainer: Trainer, manifest: Manifest, out: Path, loggers: Sequence[str]) -> None:
-        self.trainer, self.manifest, self.out = trainer, manifest, out
+    def __init__(
+        self,
+        trainer: Trainer,
+        manifest: Manifest,
+        out: Path,
+        loggers: Sequence[str],
+        fidelity: FidelityWatch | None,
+    ) -> None:
+        self.trainer, self.manifest, self.out, self._fidelity = trainer, manifest, out, fidelity
         self.leads = trainer.world.leads
         self.last: StepMetrics | None = None
         out.mkdir(parents=True, exist_ok=True)
@@ -116,11 +127,25 @@ class Run:
             self._lines = (out / METRICS).open("ab")
         self._logged = trainer.step, time.perf_counter()
 
+    @property
+    def worth_a_line(self) -> bool:
+        """Whether the last step's metrics are to be written down."""
+        return self.trainer.step % LOG_EVERY == 0 or self.trainer.done or self._measures_fidelity
+
+    @property
+    def _measures_fidelity(self) -> bool:
+        trainer, size = self.trainer, self.trainer.config.batch_size
+        watch = self._fidelity
+        return watch is not None and (trainer.done or watch.due(trainer.step * size, size))
+
     def log(self, learnt: Learnt) -> StepMetrics:
         """Write down how the run is doing."""
         step, at = self._logged
         samples = (self.trainer.step - step) * self.trainer.config.batch_size
-        metrics = self.trainer.metrics(learnt, tokens_per_s=samples / (time.perf_counter() - at))
+        speed = samples / (time.perf_counter() - at)
+        watch = self._fidelity if self.leads and self._measures_fidelity else None
+        measured = watch(self.trainer) if watch else None
+        metrics = self.trainer.metrics(learnt, tokens_per_s=speed, fidelity=measured)
         self._logged, self.last = (self.trainer.step, time.perf_counter()), metrics
         if self.leads:
             self._lines.write(msgspec.json.encode(metrics) + b"\n")
@@ -186,7 +211,7 @@ def _learn(harvest: Path, runs: dict[Path, Run], shared: TrainConfig, manifest: 
             for out, run in runs.items():
                 if run.trainer.step == step and not run.trainer.done:
                     learnt = run.trainer.learn(batch)
-                    if run.trainer.step % LOG_EVERY == 0 or run.trainer.done:
+                    if run.worth_a_line:
                         progress.update(out, run.log(learnt))
                     if run.trainer.done:
                         run.finish()

@@ -3,13 +3,18 @@
 from argparse import Action, ArgumentParser, Namespace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steersman.cli import Command
+from steersman_engine.commands import add_cache_argument
 from steersman_training.model_arguments import best_device
 from steersman_training.overrides import as_toml, configured, parsed, read_settings, read_toml, summary
 from steersman_training.recipes import RECIPES
 from steersman_training.train_config import ARCHITECTURES, TrainConfig
+
+if TYPE_CHECKING:
+    from steersman_training.fidelity import FidelityWatch
+    from steersman_training.manifest import Manifest
 
 FLAGS = ("d_sae", "expansion", "k", "l1", "target_l0", "lr", "num_samples", "batch_size", "dtype", "seed")
 LOGGERS = ("tensorboard", "wandb", "trackio")
@@ -56,6 +61,13 @@ def _add_arguments(parser: ArgumentParser) -> None:
         choices=LOGGERS,
         help="show metrics there, beside OUT/metrics.jsonl",
     )
+    parser.add_argument(
+        "--fidelity-every",
+        type=int,
+        metavar="SAMPLES",
+        help="measure fidelity on a few held-out chats so often; loads the model (default: never)",
+    )
+    add_cache_argument(parser)
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ... (default: %(default)s)")
 
 
@@ -65,9 +77,11 @@ def _run(args: Namespace) -> None:
     from steersman_training.world import open_world
 
     device = best_device(args.device)
-    configs = _configs(args, Manifest.load(args.harvest).d_model)
+    manifest = Manifest.load(args.harvest)
+    configs = _configs(args, manifest.d_model)
     world = open_world(device)
-    done = train_many(args.harvest, configs, device=device, world=world, loggers=args.log)
+    watch = _watch(args, manifest, device)
+    done = train_many(args.harvest, configs, device=device, world=world, loggers=args.log, fidelity=watch)
     if not world.leads:
         return
     if done is None:
@@ -78,6 +92,23 @@ def _run(args: Namespace) -> None:
         print(f"  steersman evaluate --sae {out} --out {out}/metrics.json")
     if len(configs) > 1:
         print(f"Side by side: steersman report {args.out}/* --out {args.out}")
+
+
+def _watch(args: Namespace, manifest: "Manifest", device: str) -> "FidelityWatch | None":
+    """What measures fidelity, if that is asked for.
+
+    Raises:
+        ValueError: The number of samples is not one.
+    """
+    if args.fidelity_every is None:
+        return None
+    if args.fidelity_every < 1:
+        raise ValueError(
+            f"--fidelity-every is {args.fidelity_every}: give a number of samples, as in 1000000."
+        )
+    from steersman_training.fidelity import FidelityWatch
+
+    return FidelityWatch.open(manifest, args.fidelity_every, device=device, cache=args.cache_dir)
 
 
 def _configs(args: Namespace, d_model: int) -> dict[Path, TrainConfig]:

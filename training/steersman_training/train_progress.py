@@ -22,6 +22,7 @@ class TrainProgress:
             disable=not shown,
         )
         self._configs = configs
+        self._fidelity: dict[Path, float] = {}
         self._tasks = {
             out: self._bars.add_task(out.name, total=config.num_steps, shown="")
             for out, config in configs.items()
@@ -36,13 +37,17 @@ class TrainProgress:
 
     def update(self, out: Path, metrics: StepMetrics) -> None:
         """Show where a run is."""
-        shown = summary(metrics, self._configs[out].d_sae)
+        if metrics.fidelity is not None:
+            self._fidelity[out] = metrics.fidelity
+        shown = summary(metrics, self._configs[out].d_sae, self._fidelity.get(out))
         self._bars.update(self._tasks[out], completed=metrics.step, shown=shown)
 
 
-def summary(metrics: StepMetrics, d_sae: int) -> str:
-    """One line about a run."""
+def summary(metrics: StepMetrics, d_sae: int, fidelity: float | None) -> str:
+    """One line about a run. `fidelity`: when it was last measured."""
+    measured = "" if fidelity is None else f" · fidelity {fidelity:.4f}"
     return (
-        f"L0 {metrics.l0_ema:.1f} · EV {metrics.explained_variance:.3f} · dead {metrics.dead / d_sae:.1%}"
-        f" · rare {metrics.rare / d_sae:.1%} · {metrics.tokens_per_s:,.0f} tok/s"
+        f"L0 {metrics.l0_ema:.1f} · EV {metrics.explained_variance:.3f}{measured}"
+        f" · dead {metrics.dead / d_sae:.1%} · rare {metrics.rare / d_sae:.1%}"
+        f" · {metrics.tokens_per_s:,.0f} tok/s"
     )

@@ -98,7 +98,7 @@ class Trainer:
         setattr(self.optimizer, "grad_scale", (length / self.config.max_grad_norm).clamp(min=1.0))  # noqa: B010
         return length
 
-    def metrics(self, learnt: Learnt, *, tokens_per_s: float) -> StepMetrics:
+    def metrics(self, learnt: Learnt, *, tokens_per_s: float, fidelity: float | None = None) -> StepMetrics:
         """The metrics of what `learn` returned; counts towards the average of L0."""
         with torch.no_grad():
             active = self.sae.active(learnt.x).sum() / len(learnt.x)
@@ -116,6 +116,7 @@ class Trainer:
             lr=self.optimizer.param_groups[0]["lr"],
             grad_norm=learnt.grad_norm.item(),
             tokens_per_s=tokens_per_s,
+            fidelity=fidelity,
             **{name: value.item() for name, value in learnt.shown.items()},
         )
 
