@@ -40,8 +40,43 @@ def test_the_parts_come_in_openais_order_and_ours_before_the_usage(http, engine)
     assert [chunk["choices"] for chunk in chunks] == [*([choice] for choice in choices), [], []]
     assert [chunk["usage"] is None for chunk in chunks] == [True] * 5 + [False]
     assert chunks[-1]["usage"]["completion_tokens"] == 2
-    assert chunks[-2]["steering"]["edits"][0]["tokens_edited"] == 2
+    assert chunks[-3]["steering"]["edits"][0]["tokens_edited"] == 2
     assert [token["token"] for token in chunks[-2]["attribution"][0]["tokens"]] == ["a"]
+
+
+def test_every_chunk_has_a_choice_unless_more_than_an_answer_is_asked_for(http):
+    """A client that steers by a variant's name reads `choices[0]` of every chunk."""
+    chunks = events(http, feature_edits=EDITS, n=2)
+    assert all(len(chunk["choices"]) == 1 for chunk in chunks)
+    assert [n for n, chunk in enumerate(chunks) if "steering" in chunk] == [len(chunks) - 1]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"stream_options": USAGE},
+        {"stream_options": {"continuous_usage_stats": True, "include_obfuscation": True}},
+        {"logprobs": True, "top_logprobs": 1, "activations": {"top_k": 1}},
+        {"stop": "ll", "feature_edits": EDITS, "attribution": {"tokens": [0]}},
+    ],
+    ids=str,
+)
+def test_each_of_several_choices_begins_once_goes_on_and_ends_once(http, fields):
+    chunks = events(http, n=3, **fields)
+    for index in range(3):
+        parts = [c for chunk in chunks for c in chunk["choices"] if c["index"] == index]
+        first, *middle, last = parts
+        assert first["delta"] == {"role": "assistant", "content": ""}
+        assert all(part["delta"].keys() == {"content"} for part in middle)
+        assert [part["finish_reason"] for part in parts] == [None] * (len(parts) - 1) + ["stop"]
+        assert last["delta"] == {}
+
+
+def test_usage_may_come_with_every_chunk(http):
+    chunks = events(http, stream_options={"continuous_usage_stats": True})
+    counts = [chunk["usage"]["completion_tokens"] for chunk in chunks if chunk["usage"]]
+    assert counts == sorted(counts) and counts[-1] == len("Hello!")
 
 
 def test_nothing_comes_after_the_finish_unless_asked_for(http):
@@ -113,6 +148,7 @@ def test_openais_client_takes_a_stream(openai):
     chunks = list(stream)
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "Hello!"
     assert chunks[-2].model_extra["steering"]["bundle"] == "tiny@12345678"
+    assert chunks[-2].choices[0].finish_reason == "stop"
 
 
 def test_openais_stream_helper_takes_a_stream(openai):

@@ -31,8 +31,8 @@ class ChunkChoice(Struct, frozen=True, kw_only=True):
 class ChatCompletionChunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event of a stream.
 
-    Steering and attribution come in one chunk of their own, with no choices, after the last finish
-    chunk and before the usage chunk. Activations come with the text, as soon as they are known.
+    Steering comes with the finish of the choice that ends last, attribution in a chunk of its own, with
+    no choices, before the usage chunk. Activations come with the text, as soon as they are known.
     """
 
     id: str

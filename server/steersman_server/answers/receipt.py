@@ -45,7 +45,7 @@ def applied(steering: Steering, reports: Sequence[Sequence[EditReport]]) -> list
                 mul=affine.mul,
                 add=affine.add,
                 tokens_edited=num_tokens,
-                mean_activation_before=total / num_tokens if num_tokens else 0.0,
+                mean_activation_before=float(f"{total / num_tokens:.6g}") if num_tokens else 0.0,
                 phase=edit.phase,
                 roles=edit.roles,
                 when=edit.when,

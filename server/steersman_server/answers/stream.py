@@ -38,14 +38,14 @@ class Chunks(Protocol):
         """A part of a choice."""
         ...
 
-    def finish(self, index: int, reason: str, usage: Usage | None) -> ChatCompletionChunk | Completion:
-        """The end of a choice."""
+    def finish(
+        self, index: int, reason: str, usage: Usage | None, steering: SteeringReceipt | None
+    ) -> ChatCompletionChunk | Completion:
+        """The end of a choice; of the last one to end with what was done to all."""
         ...
 
-    def results(
-        self, steering: SteeringReceipt | None, attribution: list[ChoiceAttribution] | None
-    ) -> ChatCompletionChunk | Completion:
-        """What was learnt beside the answers."""
+    def attribution(self, found: list[ChoiceAttribution]) -> ChatCompletionChunk | Completion:
+        """Why the answers are what they are."""
         ...
 
     def usage(self, usage: Usage) -> ChatCompletionChunk | Completion:
@@ -56,12 +56,16 @@ class Chunks(Protocol):
 async def events_of(
     work: Work, chunks: Chunks, options: StreamOptions, *, request_id: str
 ) -> AsyncGenerator[bytes, None]:
-    """Openings, text and ends, then steering, attribution, usage, `[DONE]`. Closing it cancels all.
+    """Openings, text and ends, then attribution, usage, `[DONE]`. Closing it cancels all.
+
+    The receipt of the steering rides on the last end: a client that steers by a variant's name may not
+    know that a chunk can have no choices.
 
     Raises:
         Exception: Whatever went wrong before the first event; what goes wrong later is an event.
     """
     begun: set[int] = set()
+    ended: set[int] = set()
 
     def so_far() -> Usage | None:
         return work.usage() if options.continuous_usage_stats else None
@@ -78,10 +82,12 @@ async def events_of(
                 if piece.text or piece.logprobs or active:
                     yield _frame(chunks.piece(index, piece, so_far(), active))
                 if piece.finish is not None:
-                    yield _frame(chunks.finish(index, piece.finish, so_far()))
-        steering, attribution = work.steering(), await work.attribution()
-        if steering is not None or attribution is not None:
-            yield _frame(chunks.results(steering, attribution))
+                    ended.add(index)
+                    steering = work.steering() if len(ended) == len(work.answers) else None
+                    yield _frame(chunks.finish(index, piece.finish, so_far(), steering))
+        attribution = await work.attribution()
+        if attribution is not None:
+            yield _frame(chunks.attribution(attribution))
         if options.include_usage:
             yield _frame(chunks.usage(work.usage()))
     except Exception as error:

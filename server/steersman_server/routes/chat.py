@@ -137,15 +137,15 @@ class ChatChunks:
         """Some text."""
         return self._choice(index, Delta(content=piece.text), piece, usage=usage, activations=activations)
 
-    def finish(self, index: int, reason: Any, usage: Usage | None) -> ChatCompletionChunk:
-        """The end of a choice."""
-        return self._choice(index, Delta(), reason=reason, usage=usage)
-
-    def results(
-        self, steering: SteeringReceipt | None, attribution: list[ChoiceAttribution] | None
+    def finish(
+        self, index: int, reason: Any, usage: Usage | None, steering: SteeringReceipt | None
     ) -> ChatCompletionChunk:
-        """What was learnt beside the answers."""
-        return self._chunk(steering=steering, attribution=attribution)
+        """The end of a choice; of the last one to end with what was done to all."""
+        return self._choice(index, Delta(), reason=reason, usage=usage, steering=steering)
+
+    def attribution(self, found: list[ChoiceAttribution]) -> ChatCompletionChunk:
+        """Why the answers are what they are."""
+        return self._chunk(attribution=found)
 
     def usage(self, usage: Usage) -> ChatCompletionChunk:
         """Token counts."""

@@ -172,15 +172,15 @@ class CompletionChunks:
         """Some text."""
         return self.completion([self.choice(index, piece)], usage=usage, activations=activations)
 
-    def finish(self, index: int, reason: Any, usage: Usage | None) -> Completion:
-        """The end of a choice."""
-        return self.completion([self.choice(index, Piece(), reason=reason)], usage=usage)
-
-    def results(
-        self, steering: SteeringReceipt | None, attribution: list[ChoiceAttribution] | None
+    def finish(
+        self, index: int, reason: Any, usage: Usage | None, steering: SteeringReceipt | None
     ) -> Completion:
-        """What was learnt beside the answers."""
-        return self.completion([], steering=steering, attribution=attribution)
+        """The end of a choice; of the last one to end with what was done to all."""
+        return self.completion([self.choice(index, Piece(), reason=reason)], usage=usage, steering=steering)
+
+    def attribution(self, found: list[ChoiceAttribution]) -> Completion:
+        """Why the answers are what they are."""
+        return self.completion([], attribution=found)
 
     def usage(self, usage: Usage) -> Completion:
         """Token counts."""
