@@ -3,6 +3,7 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
+WORKERS ?= 2
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_ARGS)
 
@@ -17,8 +18,8 @@ serve: .venv/serve  ## serve the default model on HOST and PORT, fetching it whe
 chat: .venv/serve  ## chat with it in this terminal
 	@$(BIN)/steersman chat
 
-test: .venv/dev  ## run the tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+test: .venv/dev  ## run the tests, in WORKERS processes
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: .venv/dev  ## format, lint, types, tests
 	$(BIN)/ruff format --check .
