@@ -9,14 +9,14 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 
 import steersman
-from steersman_server.auth import OPEN, Gate
+from steersman_server.auth import OPEN, Callers, Gate
 from steersman_server.config import ServerConfig
 from steersman_server.documents.openapi import Document
 from steersman_server.documents.page import Page
 from steersman_server.errors import handle
-from steersman_server.headers import clock, stamp
+from steersman_server.headers import accounting, stamp
 from steersman_server.metrics import Metrics
-from steersman_server.routes import ROUTES
+from steersman_server.routes import routes
 from steersman_server.running import Running
 from steersman_server.served import ServedModel
 from steersman_server.site import site
@@ -38,10 +38,10 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
         running.variants.close()
 
     return Litestar(
-        [Router("/", route_handlers=[*ROUTES, site()])],  # one, because each is indexed anew
+        [Router("/", route_handlers=[*routes(), site()])],  # one, because each is indexed anew
         dependencies={"running": Provide(lambda: running, sync_to_thread=False)},
         exception_handlers={Exception: handle},
-        middleware=[clock, partial(Gate, config=config)],
+        middleware=[accounting, partial(Gate, callers=Callers(config))],
         before_send=[stamp(metrics)],
         lifespan=[closing],
         request_max_body_size=config.max_body_bytes,

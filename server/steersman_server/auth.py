@@ -5,49 +5,98 @@ import hmac
 import re
 import socket
 from ipaddress import ip_address
+from typing import get_args
 
 from litestar.datastructures import Headers
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from steersman_server.config import ServerConfig
 from steersman_server.errors import RequestError
+from steersman_server.keys import ApiKey, Role
+from steersman_server.rates import Caller
 
-OPEN = {"open": True}
+ROLES: tuple[Role, ...] = get_args(Role)
+OPEN = {"role": None}
 """The `opt` of a handler that asks for no key: an orchestrator's health checks, a page that asks for it."""
+ANYBODY = ApiKey(name="anybody", sha256="")
+"""Who asks where no key is asked for; it may do everything."""
+
+
+class Callers:
+    """Those who may ask, by their keys."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self._names = names_of(config)
+        self._known = [(bytes.fromhex(key.sha256), Caller(key, config)) for key in config.keys]
+        self._anybody = Caller(ANYBODY, ServerConfig(max_concurrent=None))
+
+    def find(self, headers: Headers) -> Caller:
+        """Who sent these headers.
+
+        Raises:
+            RequestError: The key is none of those known.
+        """
+        if not self._known:
+            return self._anybody
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+        digest = hashlib.sha256(given.encode()).digest()
+        # every key is compared, so that the time taken tells nothing
+        found = [caller for known, caller in self._known if hmac.compare_digest(digest, known)]
+        if not found:
+            what = "Incorrect API key provided." if given else "You didn't provide an API key."
+            message = f"{what} Send it as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'."
+            raise RequestError(message, code="invalid_api_key")
+        return found[0]
+
+    def check_host(self, header: str) -> None:
+        """Refuse a request by a name that is not this server's.
+
+        Raises:
+            RequestError: It is.
+        """
+        check_host(self._names, header)
 
 
 class Gate:
-    """Middleware that lets in who may ask."""
+    """Middleware that lets in who may ask, as often as they may."""
 
-    def __init__(self, app: ASGIApp, config: ServerConfig) -> None:
+    def __init__(self, app: ASGIApp, callers: Callers) -> None:
         self.app = app
-        self._digests = [bytes.fromhex(key.sha256) for key in config.keys]
-        self._names = names_of(config)
+        self._callers = callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse.
 
         Raises:
-            RequestError: The key or the host is wrong.
+            RequestError: The key or the host is wrong, or there are too many requests.
         """
-        if scope["type"] == "http":
-            headers = Headers.from_scope(scope)
-            check_host(self._names, headers.get("host", ""))
-            if not scope["route_handler"].opt.get("open"):
-                self._check_key(headers)
-        await self.app(scope, receive, send)
-
-    def _check_key(self, headers: Headers) -> None:
-        if not self._digests:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
             return
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-        digest = hashlib.sha256(given.encode()).digest()
-        # every key is compared, so that the time taken tells nothing
-        if not sum(hmac.compare_digest(digest, key) for key in self._digests):
-            what = "Incorrect API key provided." if given else "You didn't provide an API key."
-            message = f"{what} Send it as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'."
-            raise RequestError(message, code="invalid_api_key")
+        headers = Headers.from_scope(scope)
+        self._callers.check_host(headers.get("host", ""))
+        role = scope["route_handler"].opt.get("role", "admin")
+        if role is None:
+            await self.app(scope, receive, send)
+            return
+        caller = self._callers.find(headers)
+        scope["state"]["account"].caller = caller
+        check_role(caller, role)
+        with caller.asking():
+            await self.app(scope, receive, send)
+
+
+def check_role(caller: Caller, role: Role, param: str | None = None) -> None:
+    """Refuse what is beyond a key's role; `param`: the field that asks for it.
+
+    Raises:
+        RequestError: It is.
+    """
+    if ROLES.index(caller.key.role) < ROLES.index(role):
+        what = f"use '{param}'" if param else "ask for this"
+        message = f"The key '{caller.key.name}' has the role '{caller.key.role}'; to {what} needs '{role}'."
+        raise RequestError(message, param=param, code="key_not_allowed")
 
 
 def names_of(config: ServerConfig) -> frozenset[str] | None:

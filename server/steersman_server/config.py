@@ -10,10 +10,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from steersman_engine.presets import DEFAULT_MODEL, PRESETS
-from steersman_server.keys import ApiKey, is_loopback
+from steersman_server.keys import ApiKey, Positive, is_loopback
 from steersman_server.settings import says
 
-AtLeastOne = Annotated[int, Meta(ge=1)]
 AboveZero = Annotated[float, Meta(gt=0)]
 
 SERVED, LISTENING, KEYS, LIMITS, RECORDS = "What is served", "Listening", "Keys", "Limits", "Records"
@@ -37,7 +36,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Literal["auto", "float32", "bfloat16", "float16"],
         says(SERVED, "Of the weights; auto is bfloat16 on CUDA and float32 on a CPU."),
     ] = "auto"
-    slots: Annotated[AtLeastOne, says(SERVED, "Answers written at once, if their memory holds so many.")] = 16
+    slots: Annotated[Positive, says(SERVED, "Answers written at once, if their memory holds so many.")] = 16
     kv_gib: Annotated[
         AboveZero, says(SERVED, "GiB for keys and values; on a CPU taken only as answers grow.")
     ] = 6.0
@@ -59,14 +58,23 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Path | None, says(KEYS, "Keys, one a line: the key, or sha256:HEX, then its name and role if wanted.")
     ] = None
     keys: Annotated[tuple[ApiKey, ...], says(KEYS, "Keys with limits of their own; see below.")] = ()
+    requests_per_minute: Annotated[
+        Positive | None, says(KEYS, "Of each key that has no number of its own.", unset="no limit")
+    ] = None
+    tokens_per_minute: Annotated[
+        Positive | None, says(KEYS, "Read and written, of each key, alike.", unset="no limit")
+    ] = None
+    max_concurrent: Annotated[
+        Positive | None, says(KEYS, "Requests of a key at once, streams among them.", unset="no limit")
+    ] = 64
 
-    max_body_bytes: Annotated[AtLeastOne, says(LIMITS, "Of a request's body.")] = 10_000_000
+    max_body_bytes: Annotated[Positive, says(LIMITS, "Of a request's body.")] = 10_000_000
     max_strength: Annotated[
         AboveZero,
         says(LIMITS, "Of an edit, in units of the feature's h_max, and of a scale's factor."),
     ] = 2.0
     max_attribution_tokens: Annotated[
-        AtLeastOne, says(LIMITS, "Tokens of an answer that one request may have explained.")
+        Positive, says(LIMITS, "Tokens of an answer that one request may have explained.")
     ] = 256
 
     data_dir: Annotated[

@@ -12,7 +12,7 @@ from litestar.types import Receive, Scope, Send
 from steersman.types import ErrorEnvelope, ErrorObject
 from steersman_server.error_codes import CODES
 from steersman_server.errors import extra_headers
-from steersman_server.headers import request_id
+from steersman_server.request_ids import request_id
 
 
 class Doorway:

@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 
-INVALID = "invalid_request_error"
+INVALID, RATE = "invalid_request_error", "rate_limit_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ CODES = {
     "context_length_exceeded": Code(400, "The prompt leaves no room for an answer."),
     "too_many_positions": Code(400, "Prompt and answer are longer than the engine can explain or inspect."),
     "invalid_api_key": Code(401, "No API key, or a wrong one."),
+    "key_not_allowed": Code(403, "The API key's role does not allow this."),
     "host_not_allowed": Code(403, "The Host header names another server than this one."),
     "model_not_found": Code(404, "No such model, nor variant of it."),
     "feature_not_found": Code(404, "The SAE has no such feature."),
@@ -48,9 +49,11 @@ CODES = {
     "request_too_large": Code(413, "The body is larger than the server accepts."),
     "unsupported_media_type": Code(415, "The body is not declared as `application/json`."),
     "client_closed_request": Code(499, "The client went away; this is for the log."),
-    "engine_busy": Code(
-        429, "Too many requests wait; try again after `Retry-After` seconds.", "rate_limit_error"
+    "rate_limit_exceeded": Code(
+        429, "The key has used its requests or tokens of this minute; `Retry-After` says when.", RATE
     ),
+    "concurrency_limit_exceeded": Code(429, "The key has too many requests under way.", RATE),
+    "engine_busy": Code(429, "Too many requests wait; try again after `Retry-After` seconds.", RATE),
     "internal_error": Code(500, "The server failed; its log has the request id.", "server_error"),
     "not_ready": Code(503, "The server is starting or stopping.", "server_error"),
 }

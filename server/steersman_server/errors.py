@@ -11,7 +11,7 @@ from steersman.types import ErrorEnvelope, ErrorObject
 from steersman_catalog import UnknownFeatureError
 from steersman_engine.engine import EngineBusyError, RequestTooLargeError
 from steersman_server.error_codes import CODES
-from steersman_server.headers import request_id
+from steersman_server.request_ids import request_id
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +28,14 @@ BY_STATUS = {
 class RequestError(ValueError):
     """A request that cannot be carried out as it stands; `param` is the field to blame."""
 
-    def __init__(self, message: str, *, code: str, param: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str, param: str | None = None, retry_after_s: int | None = None
+    ) -> None:
         super().__init__(message)
         assert code in CODES, code
         self.code = code
         self.param = param
+        self.retry_after_s = retry_after_s
 
 
 class ClientDisconnectedError(Exception):
@@ -84,10 +87,13 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorE
         message = f"{described.message}: {request.method} {request.url.path[:200]}"
         _, described = _made(described.code, message)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    headers |= extra_headers(status)
+    if isinstance(error, RequestError) and error.retry_after_s is not None:
+        headers["retry-after"] = str(error.retry_after_s)
     return Response(
         ErrorEnvelope(described),
         status_code=status,
-        headers=headers | extra_headers(status),
+        headers=headers,
         media_type="application/json",
     )
 

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 Role = Literal["chat", "inspect", "admin"]
 """Each may do what those before it may."""
 
+Positive = Annotated[int, Meta(ge=1)]
 DIGEST = re.compile(r"sha256:([0-9a-fA-F]{64})")
 
 
@@ -21,6 +22,10 @@ class ApiKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
     role: Role = "admin"
+    requests_per_minute: Positive | None = None
+    """This and the two below: in place of the server's own settings."""
+    tokens_per_minute: Positive | None = None
+    max_concurrent: Positive | None = None
 
     @classmethod
     def of(cls, secret: str, name: str | None = None, role: Role = "admin") -> "ApiKey":

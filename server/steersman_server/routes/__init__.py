@@ -1,5 +1,7 @@
 """What each endpoint takes and gives; the work is elsewhere."""
 
+from litestar import Router
+
 from steersman_server.routes.chat import create_chat_completion
 from steersman_server.routes.completions import create_completion
 from steersman_server.routes.contrast import contrast
@@ -29,35 +31,40 @@ from steersman_server.routes.variants import (
     replace_variant,
 )
 
-ROUTES = [
-    create_chat_completion,
-    create_completion,
-    create_sweep,
-    next_token_logits,
-    list_models,
-    get_model,
-    list_features,
-    get_feature,
-    get_dashboard,
-    get_neighbors,
-    get_echoes,
-    get_map,
-    lookup,
-    neighbors,
-    rerank,
-    inspect,
-    attribute,
-    contrast,
-    list_variants,
-    get_variant,
-    create_variant,
-    replace_variant,
-    delete_variant,
-    import_variants,
-    tokenize,
-    detokenize,
-    tokenizer_info,
-    health,
-    metrics,
-    documents,
-]
+ROUTES = {
+    "chat": [
+        create_chat_completion,
+        create_completion,
+        list_models,
+        get_model,
+        list_variants,
+        get_variant,
+        tokenize,
+        detokenize,
+        tokenizer_info,
+    ],
+    "inspect": [
+        create_sweep,
+        next_token_logits,
+        list_features,
+        get_feature,
+        get_dashboard,
+        get_neighbors,
+        get_echoes,
+        get_map,
+        lookup,
+        neighbors,
+        rerank,
+        inspect,
+        attribute,
+        contrast,
+    ],
+    "admin": [create_variant, replace_variant, delete_variant, import_variants, metrics],
+    None: [health, documents],
+}
+"""By the role that a key needs; None asks for no key."""
+
+
+def routes() -> list[Router]:
+    """All of them, each saying which role it needs."""
+    return [Router("/", route_handlers=handlers, opt={"role": role}) for role, handlers in ROUTES.items()]

@@ -10,12 +10,14 @@ from litestar import Request
 from litestar.background_tasks import BackgroundTask
 from litestar.response import Stream
 
-from steersman.types import StreamOptions
+from steersman.types import ChatRequest, CompletionRequest, StreamOptions
+from steersman_server.account import account_of
 from steersman_server.answers.stream import Chunks, events_of
 from steersman_server.answers.work import Work
+from steersman_server.auth import check_role
 from steersman_server.disconnect import until_disconnect
 from steersman_server.errors import RequestError
-from steersman_server.headers import request_id
+from steersman_server.request_ids import request_id
 
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
@@ -45,6 +47,18 @@ def stream_options(options: StreamOptions | None, *, stream: bool) -> StreamOpti
         message = "`stream_options` is for streams only: set `stream` or leave it out."
         raise RequestError(message, param="stream_options", code="invalid_value")
     return options or StreamOptions()
+
+
+def check_insight(request: Request[Any, Any, Any], data: ChatRequest | CompletionRequest) -> None:
+    """Refuse a look inside an answer to a key that may only chat.
+
+    Raises:
+        RequestError: It asks for one.
+    """
+    caller = account_of(request).caller
+    for param in ("attribution", "activations"):
+        if getattr(data, param) is not None and caller is not None:
+            check_role(caller, "inspect", param)
 
 
 async def stream(

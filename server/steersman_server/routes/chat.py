@@ -23,6 +23,7 @@ from steersman.types import (
     SteeringReceipt,
     Usage,
 )
+from steersman_server.account import account_of
 from steersman_server.answers.answer import Piece
 from steersman_server.answers.explanation import Explanation
 from steersman_server.answers.likelihoods import chat_logprobs
@@ -36,7 +37,7 @@ from steersman_server.plans.plan import plan
 from steersman_server.plans.prompts import conversation
 from steersman_server.requests.body import json_body
 from steersman_server.requests.fields import CHAT_FIELDS
-from steersman_server.routes.answering import Identity, stream, stream_options
+from steersman_server.routes.answering import Identity, check_insight, stream, stream_options
 from steersman_server.running import Running
 
 
@@ -56,7 +57,9 @@ async def create_chat_completion(
 ) -> Response[ChatCompletion] | Stream:
     """Answer a conversation, steered."""
     options = stream_options(data.stream_options, stream=data.stream)
+    check_insight(request, data)
     model, work = await asyncio.to_thread(_prepare, data, running)
+    account_of(request).begin(work)
     identity = Identity.new("chatcmpl", model, running.served.fingerprint)
     chunks = ChatChunks(identity, running, with_logprobs=data.logprobs)
     if data.stream:

@@ -23,6 +23,7 @@ from steersman.types import (
 )
 from steersman_engine.engine import TokenLogprobs
 from steersman_engine.prompt import Prompt
+from steersman_server.account import account_of
 from steersman_server.answers.answer import Piece
 from steersman_server.answers.explanation import Explanation
 from steersman_server.answers.likelihoods import completion_logprobs
@@ -35,7 +36,7 @@ from steersman_server.plans.plan import Plan, plan
 from steersman_server.plans.prompts import raw
 from steersman_server.requests.body import json_body
 from steersman_server.requests.fields import COMPLETION_FIELDS
-from steersman_server.routes.answering import Identity, stream, stream_options
+from steersman_server.routes.answering import Identity, check_insight, stream, stream_options
 from steersman_server.running import Running
 from steersman_server.served import ServedModel
 
@@ -56,7 +57,9 @@ async def create_completion(
 ) -> Response[Completion] | Stream:
     """Continue texts, steered. With `echo` and `logprobs` it scores them, which evaluation tools need."""
     options = stream_options(data.stream_options, stream=data.stream)
+    check_insight(request, data)
     model, work = await asyncio.to_thread(_prepare, data, running)
+    account_of(request).begin(work)
     identity = Identity.new("cmpl", model, running.served.fingerprint)
     echoes = await until_disconnect(request, _echoes(data, work)) if data.echo else []
     chunks = CompletionChunks(identity, running.served, data.logprobs is not None, echoes)

@@ -10,6 +10,7 @@ from litestar.params import JSONBody
 from steersman.types import Contrast, ContrastedFeature, ContrastRequest
 from steersman_engine.engine import InspectRequest
 from steersman_engine.prompt import ROLES, Kind
+from steersman_server.account import account_of
 from steersman_server.answers.separation import Pooled, Separation, pool, separate
 from steersman_server.disconnect import until_disconnect
 from steersman_server.errors import RequestError, error_responses
@@ -33,6 +34,7 @@ async def contrast(
 ) -> Response[Contrast]:
     """The features that are higher in one set of conversations than in the other, and how well they tell."""
     name, positive, negative = await asyncio.to_thread(_prepare, data, running)
+    account_of(request).read(sum(len(asked.prompt) for asked in (*positive, *negative)))
     return Response(await until_disconnect(request, _contrast(data, name, positive, negative, running)))
 
 

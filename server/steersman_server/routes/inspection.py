@@ -9,6 +9,7 @@ from litestar.params import JSONBody
 
 from steersman.types import AttributeRequest, AttributionResult, Inspection, InspectRequest
 from steersman_engine import engine
+from steersman_server.account import account_of
 from steersman_server.answers.explanation import Explanation
 from steersman_server.answers.inspecting import inspection_of
 from steersman_server.disconnect import until_disconnect
@@ -50,6 +51,7 @@ async def inspect(
 ) -> Response[Inspection]:
     """The features that fire on a conversation: token by token, and over all of it; under edits, if given."""
     name, asked = await asyncio.to_thread(_prepare_inspect, data, running)
+    account_of(request).read(len(asked.prompt))
     found = await until_disconnect(request, running.served.engine.inspect(asked))
     return Response(await inspection_of(data, name, asked.prompt, found, running.served))
 
@@ -74,7 +76,8 @@ async def attribute(
     data: JSONBody[AttributeRequest], request: Request[Any, Any, Any], running: NamedDependency[Running]
 ) -> Response[AttributionResult]:
     """Why a given answer, or a given next token: what would push it (`gradient`), or what the model used."""
-    name, work = await asyncio.to_thread(_prepare_attribute, data, running)
+    name, num_tokens, work = await asyncio.to_thread(_prepare_attribute, data, running)
+    account_of(request).read(num_tokens)
     return Response(
         AttributionResult(object="attribution", model=name, attribution=await until_disconnect(request, work))
     )
@@ -105,4 +108,5 @@ def _prepare_attribute(data: AttributeRequest, running: Running) -> Any:
     if not answered and explanation.given is None:
         message = "The last message is not the assistant's, so `target.given` must name the token to explain."
         raise RequestError(message, param="target.given", code="missing_required_parameter")
-    return name, explanation.explain(0, prompt, answer, steering.affine, served)
+    work = explanation.explain(0, prompt, answer, steering.affine, served)
+    return name, len(prompt) + len(answer), work

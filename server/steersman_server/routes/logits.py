@@ -12,6 +12,7 @@ from torch import Tensor
 
 from steersman.types import LogitsRequest, NextToken, NextTokens
 from steersman_engine.prompt import Prompt
+from steersman_server.account import account_of
 from steersman_server.answers.explanation import one_token
 from steersman_server.answers.likelihoods import finite
 from steersman_server.disconnect import until_disconnect
@@ -37,6 +38,7 @@ async def next_token_logits(
 ) -> Response[NextTokens]:
     """What would come next: logits and log probabilities, beside those of the plain model."""
     name, prompt, steering, asked = await asyncio.to_thread(_prepare, data, running)
+    account_of(request).read(len(prompt))
     return Response(
         await until_disconnect(request, _answer(data, name, prompt, steering, asked, running.served))
     )

@@ -9,6 +9,7 @@ from litestar.params import JSONBody
 
 from steersman.types import AnswerMessage, Sweep, SweepRequest, SweepRow, Usage
 from steersman_engine.prompt import ROLES, Kind, Prompt
+from steersman_server.account import account_of
 from steersman_server.answers.answer import Answer
 from steersman_server.answers.likelihoods import finite
 from steersman_server.answers.receipt import receipt
@@ -38,6 +39,7 @@ async def create_sweep(
 ) -> Response[Sweep]:
     """Answer a conversation under each set of edits at once; the work on the prompt is shared."""
     model, work = await asyncio.to_thread(_prepare, data, running)
+    account_of(request).begin(work)
     identity = Identity.new("sweep", model, running.served.fingerprint)
     return Response(await until_disconnect(request, _complete(data, work, identity)))
 
