@@ -2,7 +2,7 @@
 
 Tokens that are alone in their span (the streams that write) go through one call together, as long as
 reading the shorter sequences up to the longest costs less than calls of their own would. Spans of
-several tokens (prompts) have a call each.
+several tokens (prompts) are read in blocks of queries.
 
 Shapes: `tokens` of the batch, `heads`, `kv_heads`, `group` heads that share a key head, `head_dim`;
 `rows` of the slots that the joint call reads, `longest` of their sequences.
@@ -10,6 +10,7 @@ Shapes: `tokens` of the batch, `heads`, `kv_heads`, `group` heads that share a k
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from functools import cache as cached
 
 import torch
 from torch import Tensor
@@ -21,6 +22,9 @@ from steersman_engine.kv import KVCache
 CALL_POSITIONS = 96
 """What a call costs on top of its work, in cached positions that could be read in that time."""
 
+BLOCK = 64
+"""Queries of a prompt that are multiplied at once."""
+
 
 class SlotAttention:
     """What all blocks need to know of one batch."""
@@ -31,11 +35,7 @@ class SlotAttention:
         single = [span for span in batch.spans if span.stop - span.start == 1]
         self._joint = _Joint(single, cache) if worth_joining(single, tainted) else None
         joined = {span.at for span in single} if self._joint is not None else ()
-        self._alone = [
-            (span, _mask(span, cache.taps.dtype, cache.taps.device))
-            for span in batch.spans
-            if span.at not in joined
-        ]
+        self._alone = [span for span in batch.spans if span.at not in joined]
 
     def __call__(self, layer: int, query: Tensor) -> Tensor:
         """The values that `query` `[tokens, heads, head_dim]` finds, `[tokens, heads · head_dim]`."""
@@ -45,9 +45,9 @@ class SlotAttention:
         out = query.new_empty(self._tokens, query.shape[1] * query.shape[2])
         if self._joint is not None:
             out[self._joint.tokens] = self._joint.attend(query, keys, values, self._scale)
-        for span, mask in self._alone:
+        for span in self._alone:
             k, v = self._cache.read(layer, span.slot, span.stop)
-            out[span.tokens] = _attend_span(query[span.tokens], k, v, mask, self._scale)
+            out[span.tokens] = _attend_span(query[span.tokens], k, v, self._scale)
         return out
 
 
@@ -80,8 +80,13 @@ class _Joint:
         keys, values = keys[self._slots, :, : self._longest], values[self._slots, :, : self._longest]
         num_rows, kv_heads, _, head_dim = keys.shape
         grouped = query[self._token_of_row].view(num_rows, kv_heads, -1, head_dim)
-        found = scaled_dot_product_attention(grouped, keys, values, attn_mask=self._mask, scale=scale)
-        return found.reshape(num_rows, -1)[self._rows]
+        if num_rows == 1:
+            found = scaled_dot_product_attention(grouped, keys, values, scale=scale)
+            return found.view(1, -1)
+        scores = (grouped * scale) @ keys.mT
+        if self._mask is not None:
+            scores += self._mask
+        return (scores.softmax(-1) @ values).view(num_rows, -1)[self._rows]
 
 
 def worth_joining(spans: Sequence[Span], tainted: AbstractSet[int]) -> bool:
@@ -91,7 +96,7 @@ def worth_joining(spans: Sequence[Span], tainted: AbstractSet[int]) -> bool:
     still multiplied.
     """
     slots = {span.slot for span in spans}
-    if len(spans) < 2 or len(slots) < len(spans):
+    if not spans or len(slots) < len(spans):
         return False
     first, last = min(slots), max(slots)
     if not tainted.isdisjoint(range(first, last + 1)):
@@ -100,26 +105,29 @@ def worth_joining(spans: Sequence[Span], tainted: AbstractSet[int]) -> bool:
     return joint <= sum(span.stop + CALL_POSITIONS for span in spans)
 
 
-def _attend_span(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, scale: float) -> Tensor:
-    """Queries `[span, heads, head_dim]` of one slot; keys and values `[kv_heads, positions, head_dim]`.
+def _attend_span(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    """A slot's last queries, `[span, heads, head_dim]`; keys and values `[kv_heads, positions, head_dim]`.
 
-    The heads that share a key head stand as further queries to it, so that no key is repeated.
+    The heads that share a key head stand as further queries to it, so that no key is repeated. What no
+    query of a block may see is not computed: on a CPU, plain products over such blocks are faster than
+    the flash kernel.
     """
     (span, heads, head_dim), kv_heads = query.shape, keys.shape[0]
-    if span == keys.shape[1] and span > 1:  # a prompt's first tokens: the kernel skips what is hidden
-        k, v = (t[:, None].expand(-1, heads // kv_heads, -1, -1).flatten(0, 1)[None] for t in (keys, values))
-        found = scaled_dot_product_attention(query.transpose(0, 1)[None], k, v, is_causal=True, scale=scale)
-        return found[0].transpose(0, 1).reshape(span, -1)
-    grouped = query.transpose(0, 1).reshape(1, kv_heads, -1, head_dim)
-    repeated = None if mask is None else mask.repeat(heads // kv_heads, 1)
-    found = scaled_dot_product_attention(grouped, keys[None], values[None], attn_mask=repeated, scale=scale)
-    return found.view(heads, span, head_dim).transpose(0, 1).reshape(span, -1)
+    before = keys.shape[1] - span
+    grouped = (query * scale).view(span, kv_heads, -1, head_dim).permute(1, 2, 0, 3)
+    out = torch.empty_like(query)
+    for at in range(0, span, BLOCK):
+        to = min(at + BLOCK, span)
+        seen = before + to
+        rows = grouped[:, :, at:to].reshape(kv_heads, -1, head_dim)
+        scores = torch.bmm(rows, keys[:, :seen].mT).view(kv_heads, -1, to - at, seen)
+        scores[..., before + at :].masked_fill_(_hidden(to - at, query.device), float("-inf"))
+        found = torch.bmm(scores.softmax(-1).view(kv_heads, -1, seen), values[:, :seen])
+        out[at:to] = found.view(heads, to - at, head_dim).transpose(0, 1)
+    return out.view(span, -1)
 
 
-def _mask(span: Span, dtype: torch.dtype, device: torch.device) -> Tensor | None:
-    """What a span may not see of itself, `[span, stop]`, added to scores; None where nothing is hidden."""
-    if span.stop - span.start == 1 or span.start == 0:
-        return None
-    rows = torch.arange(span.start, span.stop, device=device)[:, None]
-    hidden = torch.arange(span.stop, device=device)[None] > rows
-    return torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, float("-inf"))
+@cached
+def _hidden(size: int, device: torch.device) -> Tensor:
+    """Which of `size` tokens in a row each of them may not see, bool `[size, size]`."""
+    return torch.ones(size, size, dtype=torch.bool, device=device).triu_(1)

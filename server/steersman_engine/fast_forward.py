@@ -83,7 +83,7 @@ class FastForward:
     def _pass_of(self, batch: Batch) -> "_Pass":
         """What `lower` and `upper` both need of a batch."""
         if self._pass is None or self._pass.batch is not batch:
-            self._pass = _Pass.of(batch, self.cache, self._rotary, self._lower[0].scale, self._tainted)
+            self._pass = _Pass.of(batch, self.cache, self._rotary, self._lower[0], self._tainted)
         return self._pass
 
     def _taint(self, x: Tensor, batch: Batch) -> None:
@@ -142,19 +142,24 @@ class _Pass:
     batch: Batch
     cache: KVCache
     attention: SlotAttention
-    cos: Tensor  # [tokens, 1, head_dim]
-    sin: Tensor  # the same; its first half negative, as the rotation wants it
+    cos: Tensor  # [tokens, heads + 2 · kv_heads, head_dim], 1 for values
+    sin: Tensor  # the same, 0 for values; its first half negative, as the rotation wants it
 
     @classmethod
-    def of(cls, batch: Batch, cache: KVCache, rotary: Any, scale: float, tainted: set[int]) -> "_Pass":
+    def of(cls, batch: Batch, cache: KVCache, rotary: Any, block: "_Block", tainted: set[int]) -> "_Pass":
         cos, sin = rotary(cache.taps, batch.positions[None])  # of its first argument only the dtype counts
         half = sin.shape[-1] // 2
         signed = torch.cat((-sin[..., :half], sin[..., half:]), dim=-1)
-        attention = SlotAttention(batch, cache, scale, tainted)
-        return cls(batch, cache, attention, cos[0, :, None], signed[0, :, None])
+        rotated, values = sum(block.heads), block.heads[1]
+        cos, sin = (part[0, :, None].repeat(1, rotated + values, 1) for part in (cos, signed))
+        cos[:, rotated:], sin[:, rotated:] = 1, 0
+        return cls(batch, cache, SlotAttention(batch, cache, block.scale, tainted), cos, sin)
 
     def rotate(self, x: Tensor) -> Tensor:
-        """Rotary position embedding of `[tokens, heads, head_dim]` (Su et al. 2021, arXiv:2104.09864)."""
+        """Rotary position embedding (Su et al. 2021, arXiv:2104.09864) of queries and keys, not of values.
+
+        `x` `[tokens, heads + 2 · kv_heads, head_dim]`: one call for all costs less than to take them apart.
+        """
         return torch.addcmul(x * self.cos, torch.roll(x, x.shape[-1] // 2, -1), self.sin)
 
 
@@ -210,14 +215,11 @@ class _Block:
     def _attend(self, x: Tensor, layer: int, this: _Pass) -> Tensor:
         queries, kv = self.heads
         projected = self.qkv(x).view(len(x), queries + 2 * kv, -1)
-        value = projected[:, queries + kv :]
         if self.query_norm is not None and self.key_norm is not None:
-            query = this.rotate(self.query_norm(projected[:, :queries]))
-            key = this.rotate(self.key_norm(projected[:, queries : queries + kv]))
-        else:
-            query, key = this.rotate(projected[:, : queries + kv]).split([queries, kv], dim=1)
-        batch = this.batch
-        this.cache.write(layer, batch.slots, batch.positions, key.transpose(0, 1), value.transpose(0, 1))
+            query, key, value = projected.split([queries, kv, kv], dim=1)
+            projected = torch.cat((self.query_norm(query), self.key_norm(key), value), dim=1)
+        query, key_value = this.rotate(projected).split([queries, 2 * kv], dim=1)
+        this.cache.write(layer, this.batch.slots, this.batch.positions, key_value)
         return this.attention(layer, query)
 
 

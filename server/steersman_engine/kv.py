@@ -29,9 +29,10 @@ class KVCache:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        shape = (num_slots, kv_heads, positions, head_dim)
-        self.keys = [_zeros(shape, dtype, device) for _ in range(num_layers)]
-        self.values = [_zeros(shape, dtype, device) for _ in range(num_layers)]
+        shape = (num_slots, 2 * kv_heads, positions, head_dim)
+        self._kv = [_zeros(shape, dtype, device) for _ in range(num_layers)]
+        self.keys = [buffer[:, :kv_heads] for buffer in self._kv]
+        self.values = [buffer[:, kv_heads:] for buffer in self._kv]
         self.taps = _zeros((num_slots, positions, d_model), dtype, device)
         """The residual stream at the tap, before edits."""
         self.num_slots, self.positions, self._tap = num_slots, positions, tap
@@ -43,10 +44,9 @@ class KVCache:
         """Memory that one position of one slot takes."""
         return (2 * num_layers * kv_heads * head_dim + d_model) * dtype.itemsize
 
-    def write(self, layer: int, slots: Tensor, positions: Tensor, keys: Tensor, values: Tensor) -> None:
-        """Store what `layer` made of a batch; keys and values `[kv_heads, tokens, head_dim]`."""
-        self.keys[layer][slots, :, positions] = keys.transpose(0, 1)
-        self.values[layer][slots, :, positions] = values.transpose(0, 1)
+    def write(self, layer: int, slots: Tensor, positions: Tensor, kv: Tensor) -> None:
+        """Store what `layer` made of a batch, keys before values: `[tokens, 2 · kv_heads, head_dim]`."""
+        self._kv[layer][slots, :, positions] = kv
 
     def read(self, layer: int, slot: int, stop: int) -> tuple[Tensor, Tensor]:
         """The first `stop` keys and values of a slot, `[kv_heads, stop, head_dim]`."""
@@ -63,8 +63,7 @@ class KVCache:
 
     def _copy(self, layers: range, source: int, to: int, start: int, stop: int) -> None:
         for layer in layers:
-            for buffer in (self.keys[layer], self.values[layer]):
-                buffer[to, :, start:stop] = buffer[source, :, start:stop]
+            self._kv[layer][to, :, start:stop] = self._kv[layer][source, :, start:stop]
 
 
 def _zeros(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:

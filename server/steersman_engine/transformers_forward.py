@@ -96,7 +96,8 @@ def attend(
     The heads that share a key head stand as further queries to it, so that no key is repeated.
     """
     assert attention_mask is None
-    slot_cache.write(module.layer_idx, packed.slots, packed.positions, key[0], value[0])
+    kv = torch.cat((key[0], value[0])).transpose(0, 1)
+    slot_cache.write(module.layer_idx, packed.slots, packed.positions, kv)
     heads, num_tokens, head_dim = query.shape[1:]
     out = query.new_empty(num_tokens, heads, head_dim)
     for span, mask in zip(packed.spans, masks, strict=True):
