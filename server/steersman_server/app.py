@@ -48,6 +48,7 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
         openapi_config=OpenAPIConfig(
             title="steersman",
             version=steersman.__version__,
+            use_handler_docstrings=True,
             render_plugins=[Page(path="/"), Document(path="/openapi.json")],
             openapi_router=Router("/schema", route_handlers=[], include_in_schema=False, opt=OPEN),
         ),

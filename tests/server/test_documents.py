@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from steersman_server.documents.examples import EXAMPLES
+from steersman_server.documents.examples import ANSWERS, EXAMPLES
 from steersman_server.error_codes import CODES, table
 from steersman_server.requests.fields import ECOSYSTEM
 
@@ -48,6 +48,44 @@ def test_every_example_fits_its_schema_and_is_answered(document, http):
                 answer = http.post(path, json=content["example"])
                 assert answer.status_code < 300, (path, answer.text)
     assert sent == set(EXAMPLES)
+
+
+def operations(document):
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_every_answer_has_an_example_that_fits_its_schema(document):
+    shown = set()
+    for name, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            for kind, content in answer.get("content", {}).items():
+                if kind == "application/json":
+                    whole = content["schema"] | {"components": document["components"]}
+                    jsonschema_rs.validator_for(whole).validate(content["example"])
+                    shown |= {name} if status.startswith("2") else set()
+    assert shown == set(ANSWERS)
+
+
+def test_every_answer_is_described_with_the_headers_it_carries(document):
+    for _, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            assert {"x-request-id", "openai-processing-ms"} <= answer["headers"].keys()
+            assert ("retry-after" in answer["headers"]) == (status in ("429", "503"))
+
+
+def test_the_description_of_an_error_says_which_codes_it_may_have(document):
+    answers = document["paths"]["/v1/chat/completions"]["post"]["responses"]
+    assert "`engine_busy`: Too many requests wait" in answers["429"]["description"]
+
+
+def test_every_operation_and_parameter_is_explained(document):
+    names = [operation["operationId"] for _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    for name, operation in operations(document):
+        assert operation["description"] and operation["summary"] and operation["tags"], name
+        assert all(parameter.get("description") for parameter in operation.get("parameters", ())), name
 
 
 def test_bounds_closed_objects_and_descriptions_are_there(document):

@@ -1,6 +1,12 @@
-"""A request for each endpoint that takes one; a test sends them all."""
+"""A request for each endpoint that takes one, which a test sends, and what the default model answered.
 
+`python tests/server/capture_answers.py URL` asks a server again.
+"""
+
+from importlib.resources import files
 from typing import Any
+
+import msgspec
 
 HELLO = [{"role": "user", "content": "Tell me about the sea."}]
 EDIT = {"feature": 1, "strength": 0.6}
@@ -41,3 +47,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "TokenizeRequest": {"prompt": "Ahoy!"},
     "DetokenizeRequest": {"tokens": [1, 2, 3]},
 }
+
+ANSWERS: dict[str, Any] = msgspec.json.decode((files("steersman_server.documents") / "answers.json").read_bytes())
+"""What each operation gives, by its method and path; lists are cut short."""

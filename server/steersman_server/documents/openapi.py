@@ -4,6 +4,7 @@ Litestar's own schemas lose bounds, closed objects and field descriptions; msgsp
 enforces.
 """
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from steersman import types
 from steersman_server.documents.descriptions import field_descriptions
-from steersman_server.documents.examples import EXAMPLES
+from steersman_server.documents.examples import ANSWERS, EXAMPLES
 from steersman_server.error_codes import CODES
 from steersman_server.requests.decoding import OPAQUE
 from steersman_server.requests.fields import CHAT_FIELDS, COMPLETION_FIELDS, OtherField
@@ -31,6 +32,36 @@ ALIASES = ("/chat/completions", "/completions", "/models", "/models/{model}")
 ALIASES += ("/v1/tokenize", "/v1/detokenize", "/v1/tokenizer_info")
 EVENTS = "With `stream`: one of the server-sent events. The last has the data `[DONE]`."
 REF = "#/components/schemas/{name}"
+HEADERS: dict[str, dict[str, Any]] = {
+    "x-request-id": {"description": "Names the request in the server's log.", "schema": {"type": "string"}},
+    "openai-processing-ms": {
+        "description": "Milliseconds from the request to the start of its answer.",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+    },
+    "retry-after": {"description": "Seconds to wait.", "schema": {"type": "string", "pattern": "^[0-9]+$"}},
+    "www-authenticate": {"description": "How to send a key.", "schema": {"type": "string"}},
+}
+TAGS = {
+    "chat": "Answers, steered.",
+    "models": "What is served.",
+    "features": "What can be seen and steered.",
+    "variants": "Named sets of edits.",
+    "tokens": "What the model reads.",
+    "server": "For those who run it.",
+}
+"""In the order in which they are shown."""
+PARAMETERS = {
+    "index": "Index of a feature in the SAE.",
+    "name": "Name of a variant.",
+    "model": "A model, or a variant as `model:variant`; it may hold slashes.",
+    "limit": "At most so many.",
+    "min_density": "Only features that fire on at least this share of tokens.",
+    "max_density": "Only features that fire on at most this share of tokens.",
+}
+"""What those mean that say nothing of themselves."""
+ALWAYS = ("x-request-id", "openai-processing-ms")
+ALSO = {"401": ("www-authenticate",), "429": ("retry-after",), "503": ("retry-after",)}
+"""Headers of some statuses, beside those of every answer."""
 
 Json = dict[str, Any]
 
@@ -44,7 +75,8 @@ class Document(JsonRenderPlugin):
 
 
 def describe(litestar: Json) -> Json:
-    """The whole description, from Litestar's."""
+    """The whole description, from Litestar's, which is kept as it is."""
+    litestar = copy.deepcopy(litestar)
     schemas = _schemas()
     for name in STREAMED:
         _add_other_fields(schemas[name], OTHER_FIELDS[name])
@@ -52,17 +84,22 @@ def describe(litestar: Json) -> Json:
         "enum": [*CODES, None],
         "description": "What went wrong; the same in every version.",
     }
-    paths = {path: item for path, item in litestar["paths"].items() if path not in ALIASES}
-    for item in paths.values():
+    paths = dict(sorted(((p, i) for p, i in litestar["paths"].items() if p not in ALIASES), key=_place))
+    taken: set[str] = set()
+    for path, item in paths.items():
         for method, operation in item.items():
             if method in ("get", "post", "put", "delete"):
+                _name(operation, path, taken)
                 _complete(operation)
+                _complete_answers(operation["responses"], f"{method.upper()} {path}")
     return litestar | {
         "info": litestar["info"] | {"description": DESCRIPTION},
         "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "security": [{"bearer": []}, {"key": []}, {}],
         "paths": paths,
         "components": {
+            "headers": HEADERS,
             "schemas": {name: schemas[name] for name in sorted(_used(paths, schemas))},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -114,6 +151,24 @@ def _add_other_fields(schema: Json, others: Mapping[str, OtherField]) -> None:
         schema["properties"][name] = field
 
 
+def _place(path_item: tuple[str, Json]) -> tuple[int, str]:
+    """Where a path stands: Litestar gives them in any order."""
+    path, item = path_item
+    return [*TAGS].index(next(iter(item.values()))["tags"][0]), path
+
+
+def _name(operation: Json, path: str, taken: set[str]) -> None:
+    """A short id, of which the handler's name is the source, and a summary that says something."""
+    handler = operation["summary"]
+    short = handler[0].lower() + handler[1:]
+    operation["operationId"] = path.rpartition("/")[2] if short in taken else short
+    taken.add(operation["operationId"])
+    operation["summary"] = operation["description"].partition(". ")[0].removesuffix(".")
+    for parameter in operation.get("parameters", ()):
+        if not parameter.get("description"):
+            parameter["description"] = PARAMETERS[parameter["name"]]
+
+
 def _complete(operation: Json) -> None:
     """Examples, streams, and no parameter that is not there."""
     body = operation.get("requestBody", {}).get("content", {}).get("application/json")
@@ -134,6 +189,24 @@ def _complete(operation: Json) -> None:
             }
 
 
+def _complete_answers(responses: Json, operation: str) -> None:
+    """Headers, an example, and which errors a status stands for."""
+    for status, answer in responses.items():
+        named = (*ALWAYS, *ALSO.get(status, ()))
+        answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in named}
+        content = answer.get("content", {}).get("application/json")
+        if content is None:
+            continue
+        if status.startswith("2"):
+            content["example"] = ANSWERS.get(operation, {})
+            continue
+        codes = {name: code for name, code in CODES.items() if str(code.status) == status}
+        answer["description"] = " ".join(f"`{name}`: {code.when}" for name, code in codes.items())
+        name, code = next(iter(codes.items()))
+        error = {"message": code.when, "type": code.type, "param": None, "code": name}
+        content["example"] = {"error": error}
+
+
 def _used(node: Any, schemas: Mapping[str, Json]) -> set[str]:
     """The schemas that something refers to, and those that they refer to."""
     found: set[str] = set()
@@ -142,7 +215,10 @@ def _used(node: Any, schemas: Mapping[str, Json]) -> set[str]:
         at = pending.pop()
         if isinstance(at, dict):
             reference = at.get("$ref")
-            if isinstance(reference, str) and (name := reference.rpartition("/")[2]) not in found:
+            if (
+                isinstance(reference, str)
+                and (name := reference.rpartition("/")[2]) not in found | HEADERS.keys()
+            ):
                 found.add(name)
                 pending.append(schemas[name])
             pending += at.values()

@@ -71,6 +71,12 @@ def _operation(method: str, path: str, operation: Json) -> str:
     ]
     errors = ", ".join(status for status in operation["responses"] if not status.startswith("2"))
     shown.append(f'<p>Gives {", ".join(answers)}. <span class="fine">Errors: {errors}.</span></p>')
+    shown += [
+        f"<details><summary>Such an answer</summary><pre>{escape(_json(content['example']))}</pre></details>"
+        for status, answer in operation["responses"].items()
+        for content in answer.get("content", {}).values()
+        if status.startswith("2") and "example" in content
+    ]
     return "".join(shown)
 
 
