@@ -26,7 +26,7 @@ def steersman(architecture: str, given: dict, batch: int, compiled: bool):
     config = TrainConfig(
         architecture=options, d_sae=len(given["b_enc"]), num_samples=10**6 * batch, batch_size=batch,
         lr=LR, dead_after=10**7, dtype="float32",
-    )  # fmt: skip
+    ).resolved("float32")  # fmt: skip
     trainer = Trainer(config, given["x"], "cpu")
     trainer.input_scale = 1.0
     with torch.no_grad():
@@ -59,7 +59,9 @@ def sae_lens(architecture: str, given: dict, batch: int, compiled: bool):
     with torch.no_grad():
         for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
             getattr(sae, name).copy_(given[name])
-    config = SAETrainerConfig(total_training_samples=10**6 * batch, train_batch_size_samples=batch, lr=LR)
+    config = SAETrainerConfig(
+        total_training_samples=10**6 * batch, train_batch_size_samples=batch, lr=LR, lr_end=LR
+    )
     trainer = SAETrainer(config, sae, iter(()))
     if compiled:
         sae.training_forward_pass = torch.compile(sae.training_forward_pass)
