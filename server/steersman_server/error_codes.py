@@ -55,6 +55,9 @@ CODES = {
     "concurrency_limit_exceeded": Code(429, "The key has too many requests under way.", RATE),
     "engine_busy": Code(429, "Too many requests wait; try again after `Retry-After` seconds.", RATE),
     "internal_error": Code(500, "The server failed; its log has the request id.", "server_error"),
+    "storage_failed": Code(
+        507, "The server's disk is full or cannot be written; nothing was changed.", "server_error"
+    ),
     "not_ready": Code(503, "The server is starting or stopping.", "server_error"),
 }
 

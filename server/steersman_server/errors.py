@@ -12,6 +12,7 @@ from steersman_catalog import UnknownFeatureError
 from steersman_engine.engine import EngineBusyError, RequestTooLargeError
 from steersman_server.error_codes import CODES
 from steersman_server.request_ids import request_id
+from steersman_server.variants import NotKeptError
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,9 @@ def describe(error: Exception) -> tuple[int, ErrorObject]:
             return _made("feature_not_found", str(error))
         case RequestTooLargeError():
             return _made("too_many_positions", str(error))
+        case NotKeptError():
+            message = "The server cannot write to its disk, so nothing was changed; its log says more."
+            return _made("storage_failed", message)
         case EngineBusyError():
             return _made("engine_busy", "The server has too much to do; try again later.")
         case ValidationException(extra=[{"key": "data"}, *_]):
@@ -105,7 +109,7 @@ def extra_headers(status: int) -> dict[str, str]:
             return {"www-authenticate": "Bearer"}
         case 429 | 503:
             return {"retry-after": str(RETRY_AFTER_S), "x-should-retry": "true"}
-        case 500:
+        case 500 | 507:
             return {"x-should-retry": "false"}  # it would fail again
         case _:
             return {}

@@ -24,6 +24,10 @@ class VariantExistsError(ValueError):
         self.name = name
 
 
+class NotKeptError(OSError):
+    """The file of variants cannot be written; nothing was changed."""
+
+
 class VariantStore:
     """Variants by name. Any thread may call any method."""
 
@@ -73,6 +77,7 @@ class VariantStore:
 
         Raises:
             VariantExistsError: One is there already, and `overwrite` is not set.
+            NotKeptError: The disk is full, say.
         """
         verb = "INSERT OR REPLACE" if overwrite else "INSERT"
         with self._transaction():
@@ -84,20 +89,27 @@ class VariantStore:
                     raise VariantExistsError(variant.name) from error
 
     def delete(self, name: str) -> bool:
-        """Forget a variant; False if there was none."""
+        """Forget a variant; False if there was none.
+
+        Raises:
+            NotKeptError: The disk is full, say.
+        """
         with self._transaction():
             return self._db.execute("DELETE FROM variants WHERE name = ?", [name]).rowcount > 0
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._db.execute("BEGIN IMMEDIATE")
                 yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                if self._db.in_transaction:  # on a full disk SQLite may have rolled back by itself
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise NotKeptError(f"The file of variants cannot be written: {error}.") from error
                 raise
-            self._db.execute("COMMIT")
 
 
 def now() -> int:

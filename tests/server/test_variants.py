@@ -139,3 +139,21 @@ def test_a_file_that_is_something_else_is_refused(tmp_path):
     path.write_text("not a database, whatever its name says" * 100)
     with pytest.raises(ValueError, match="cannot be opened"):
         VariantStore.open(path)
+
+
+def test_what_the_disk_has_no_room_for_is_refused_and_the_rest_goes_on(
+    client_with, tmp_path, monkeypatch, caplog
+):
+    store = VariantStore.open(tmp_path / "variants.sqlite")
+    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
+    store._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite reports a full disk in the same way
+    monkeypatch.setattr(VariantStore, "open", lambda path: store)
+    with client_with() as http:
+        made = create(http)
+        for name in ("a", "b"):
+            large = PIRATE | {"name": name, "description": "x" * 2000, "feature_edits": EDITS * 32}
+            assert code(http.post("/v1/variants", json=large)) == (507, "storage_failed")
+        assert http.get("/v1/variants").json()["data"] == [made]
+        store._db.execute("PRAGMA max_page_count = 1000")
+        create(http, name="a")
+    assert "The file of variants cannot be written: database or disk is full" in caplog.text

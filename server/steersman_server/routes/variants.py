@@ -33,7 +33,7 @@ async def get_variant(name: FromPath[str], running: NamedDependency[Running]) ->
     dto=json_body(VariantRequest),
     return_dto=None,
     tags=["variants"],
-    responses=error_responses(409, 413, 415),
+    responses=error_responses(409, 413, 415, 507),
 )
 async def create_variant(data: JSONBody[VariantRequest], running: NamedDependency[Running]) -> Variant:
     """Name a set of edits. When it is answered, it is on the disk."""
@@ -48,7 +48,7 @@ async def create_variant(data: JSONBody[VariantRequest], running: NamedDependenc
     dto=json_body(VariantRequest),
     return_dto=None,
     tags=["variants"],
-    responses=error_responses(413, 415),
+    responses=error_responses(413, 415, 507),
 )
 async def replace_variant(
     name: FromPath[str], data: JSONBody[VariantRequest], running: NamedDependency[Running]
@@ -60,7 +60,7 @@ async def replace_variant(
     return await asyncio.to_thread(_keep, name, data, running, overwrite=True)
 
 
-@delete("/v1/variants/{name:str}", status_code=200, tags=["variants"], responses=error_responses())
+@delete("/v1/variants/{name:str}", status_code=200, tags=["variants"], responses=error_responses(507))
 async def delete_variant(name: FromPath[str], running: NamedDependency[Running]) -> Deleted:
     """Forget a variant."""
     if not await asyncio.to_thread(running.variants.delete, name):
@@ -74,7 +74,7 @@ async def delete_variant(name: FromPath[str], running: NamedDependency[Running])
     dto=json_body(VariantImport),
     return_dto=None,
     tags=["variants"],
-    responses=error_responses(409, 413, 415),
+    responses=error_responses(409, 413, 415, 507),
 )
 async def import_variants(data: JSONBody[VariantImport], running: NamedDependency[Running]) -> VariantList:
     """Take variants that `GET /v1/variants` gave, here or elsewhere: all of them, or none."""
