@@ -13,15 +13,42 @@ from steersman_catalog.semantic_index import SemanticIndex
 from steersman_catalog.versions import load_catalog
 
 
+class Reader:
+    """Asks an open database. Any thread may call any method."""
+
+    def __init__(self, db: duckdb.DuckDBPyConnection) -> None:
+        self._db = db
+        self._local = threading.local()
+
+    def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
+        """What a query finds."""
+        cursor = self._cursor().execute(query, parameters)
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def columns(self, query: str) -> dict[str, Any]:
+        """What a query finds, a numpy array a column."""
+        return self._cursor().execute(query).fetchnumpy()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        """One a thread: a DuckDB connection is not thread-safe."""
+        cursor = getattr(self._local, "cursor", None)
+        if cursor is None:
+            cursor = self._local.cursor = self._db.cursor()
+            cursor.execute("USE catalog")
+        return cursor
+
+
 class Snapshot:
     """A catalogue file and what is kept of it in memory. Any thread may call any method.
 
-    The file closes when the last reader has let go of the snapshot.
+    The file closes, and DuckDB's threads end, when nothing refers to the snapshot any more: what it keeps
+    must not refer back to it.
     """
 
     def __init__(self, db: duckdb.DuckDBPyConnection, meta: dict[str, str]) -> None:
-        self._db = db
-        self._local = threading.local()
+        reader = Reader(db)
+        self.rows, self.columns = reader.rows, reader.columns
         self._lock = threading.Lock()
         self.meta = meta
         self.overview = Overview(self.rows)
@@ -41,16 +68,6 @@ class Snapshot:
             db.close()
             raise ValueError(f"{path} is damaged: {error}") from error
 
-    def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
-        """What a query finds."""
-        cursor = self._cursor().execute(query, parameters)
-        names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-    def columns(self, query: str) -> dict[str, Any]:
-        """What a query finds, a numpy array a column."""
-        return self._cursor().execute(query).fetchnumpy()
-
     @cached_property
     def keywords(self) -> KeywordIndex:
         """To search by words."""
@@ -65,11 +82,3 @@ class Snapshot:
     @cached_property
     def _semantic(self) -> SemanticIndex | None:
         return SemanticIndex.load(self.columns, self.meta, len(self.overview))
-
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
-        """One a thread: a DuckDB connection is not thread-safe."""
-        cursor = getattr(self._local, "cursor", None)
-        if cursor is None:
-            cursor = self._local.cursor = self._db.cursor()
-            cursor.execute("USE catalog")
-        return cursor

@@ -1,5 +1,7 @@
 """Reading what was written."""
 
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -130,3 +132,15 @@ def test_an_excerpt_reads_as_text_with_its_peak_marked(path: Path) -> None:
     with duckdb.connect(path, read_only=True) as db:
         query = "SELECT excerpt, activation FROM excerpts WHERE feature = 3 ORDER BY stratum DESC"
         assert db.execute(query).fetchall() == [("«The» end", 4.0), ("The« end»\x00The", 1.5)]
+
+
+def test_a_catalogue_that_was_let_go_of_is_closed_at_once(path: Path) -> None:
+    catalog = Catalog.open(path)
+    catalog.search("recipe", limit=1)
+    snapshot = weakref.ref(catalog._snapshot)
+    gc.disable()  # at once, not when garbage is collected next
+    try:
+        catalog.close()
+        assert snapshot() is None
+    finally:
+        gc.enable()
