@@ -1,7 +1,7 @@
 """From two names to a model that is ready to answer."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -32,6 +32,9 @@ class Loaded:
     catalog: Catalog
     bundle: str
     """Name and hash."""
+    folder: Path
+    """Where the bundle is."""
+    sae_sha256: str
     layer: int
     d_sae: int
 
@@ -73,10 +76,8 @@ def load(
     host = HostModel(weights, manifest.layer, name=model)
     sae = opened.sae(device)
     check_fit(host, tokenizer, sae, manifest, chat_template_sha256(tokenizer))
-    catalog = opened.catalog()
+    catalog = _catalog(opened)
     catalog.embedder = find_embedder(cache)
-    if len(catalog) != sae.d_sae:
-        raise BundleError(f"The catalogue has {len(catalog)} features, the SAE {sae.d_sae}.")
     engine = LocalEngine(host, sae, sink_norm=manifest.sink_norm, config=config, forward=forward_for(host))
     try:
         check_engine(engine, host, text_ids(tokenizer).to(host.device), manifest.sink_norm)
@@ -89,6 +90,30 @@ def load(
         engine=engine,
         catalog=catalog,
         bundle=opened.id,
+        folder=opened.folder,
+        sae_sha256=manifest.sae_sha256,
         layer=manifest.layer,
         d_sae=sae.d_sae,
     )
+
+
+def with_new_catalog(loaded: Loaded) -> Loaded:
+    """The same with the catalogue that the bundle's folder holds now; whoever reads the old one goes on.
+
+    Raises:
+        BundleError: The folder holds another SAE, or is damaged.
+        OSError: It cannot be read.
+    """
+    opened = Bundle(loaded.folder)
+    if opened.manifest.sae_sha256 != loaded.sae_sha256:
+        raise BundleError(f"{loaded.folder} holds another SAE now: start the server anew to serve it.")
+    catalog = _catalog(opened)
+    catalog.embedder = loaded.catalog.embedder
+    return replace(loaded, catalog=catalog, bundle=opened.id)
+
+
+def _catalog(bundle: Bundle) -> Catalog:
+    catalog, d_sae = bundle.catalog(), bundle.manifest.d_sae
+    if len(catalog) != d_sae:
+        raise BundleError(f"{catalog.path} has {len(catalog)} features, the SAE {d_sae}.")
+    return catalog

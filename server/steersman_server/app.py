@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 from litestar import Litestar, Router
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 
@@ -39,7 +41,8 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
 
     return Litestar(
         [Router("/", route_handlers=[*routes(), site()])],  # one, because each is indexed anew
-        dependencies={"running": Provide(lambda: running, sync_to_thread=False)},
+        state=State({"running": running}),
+        dependencies={"running": Provide(_running, sync_to_thread=False)},
         exception_handlers={Exception: handle},
         middleware=[accounting, partial(Gate, callers=Callers(config))],
         before_send=[stamp(metrics)],
@@ -54,3 +57,18 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
         ),
         logging_config=None,
     )
+
+
+def answer_for(app: Litestar, served: ServedModel) -> None:
+    """Let `app` answer for `served` from the next request on; those under way end as they began.
+
+    Any thread may call it.
+    """
+    running: Running = app.state.running
+    running.metrics.serves(served.bundle)
+    app.state.running = replace(running, served=served)
+
+
+def _running(state: State) -> Running:
+    """What a request works with, from its beginning to its end."""
+    return state.running

@@ -17,6 +17,7 @@ from steersman_engine.serving import Loaded, load
 from steersman_server.app import create_app
 from steersman_server.config import ServerConfig
 from steersman_server.doorway import Doorway
+from steersman_server.renewal import Renewal
 from steersman_server.served import ServedModel
 
 READY = """\
@@ -69,7 +70,9 @@ def serve(config: ServerConfig) -> None:
             loaded = _load(config)
             opened.callback(_close, loaded)
             name = loaded.name
-            return create_app(ServedModel.of(loaded), config)
+            app = create_app(ServedModel.of(loaded), config)
+            renewal.begin(loaded, app)
+            return app
 
         def done(error: BaseException | None) -> None:
             if error is None:
@@ -78,6 +81,8 @@ def serve(config: ServerConfig) -> None:
             ended.append(error)
             server.should_exit = True
 
+        renewal = Renewal()
+        renewal.on_signal()
         server = Server(Doorway(loading, done), config)
         print(f"Loading {config.model} ...", flush=True)
         server.run()

@@ -46,11 +46,17 @@ class Metrics:
             registry=self._registry,
             buckets=SECONDS,
         )
-        info = Gauge(
+        self._info = Gauge(
             "steersman_info", "What is served.", ["model", "bundle", "version"], registry=self._registry
         )
-        info.labels(model, bundle, version).set(1)
+        self._model, self._version = model, version
+        self.serves(bundle)
         self._registry.register(EngineCollector(engine))
+
+    def serves(self, bundle: str) -> None:
+        """From now on it is this bundle."""
+        self._info.clear()
+        self._info.labels(self._model, bundle, self._version).set(1)
 
     def render(self) -> bytes:
         """All of it, as of now."""

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
@@ -48,6 +48,10 @@ class ServedModel:
             d_sae=loaded.d_sae,
             created=int(time.time()),
         )
+
+    def with_catalog(self, catalog: Catalog, bundle: str) -> Self:
+        """The same model, whose features are described by another catalogue."""
+        return replace(self, catalog=catalog, bundle=bundle, _named={})
 
     @cached_property
     def fingerprint(self) -> str:
