@@ -1,13 +1,14 @@
 /** The page: its frame, its routes, and what holds everywhere. */
 
 import { get, key, reach } from "./lib/api.js";
-import { fill, h, iconButton } from "./lib/dom.js";
+import { fill, h, icon, iconButton } from "./lib/dom.js";
 import { closeDrawers, toggleDrawer } from "./lib/drawer.js";
-import { MENU, SUN } from "./lib/icons.js";
+import { DIALS, MENU, MOON } from "./lib/icons.js";
 import { StoredSignal } from "./lib/store.js";
 import { chatView } from "./chat/chat-view.js";
 import { conversationList } from "./chat/conversation-list.js";
-import { model, problem, restore } from "./chat/session.js";
+import { shownEdits } from "./chat/conversation.js";
+import { chosenColumn, dials, model, problem, restore } from "./chat/session.js";
 import { browserView } from "./explore/browser-view.js";
 import { mapView } from "./explore/map-view.js";
 import { featureView } from "./features/feature-view.js";
@@ -19,6 +20,7 @@ const ROUTES = [
   ["map", "Map", mapView],
   ["feature", null, featureView],
 ];
+const RETRY_MS = 3000;
 const theme = new StoredSignal("theme", "auto");
 const main = h("main", { id: "main", tabindex: "-1" });
 const nav = h("nav", { "aria-label": "Views", class: "views" });
@@ -27,6 +29,7 @@ let leave = () => {};
 theme.watch((value) => {
   if (value === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = value;
+  document.documentElement.dispatchEvent(new Event("themed")); // for what is drawn rather than styled
 });
 
 start();
@@ -34,22 +37,35 @@ start();
 async function start() {
   document.getElementById("app").replaceChildren(frame());
   restore();
-  window.addEventListener("hashchange", route);
+  window.addEventListener("hashchange", () => {
+    route();
+    if (document.activeElement === document.body) main.focus(); // what had the focus is gone
+  });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") closeDrawers();
   });
-  await connect();
+  reach.watch((state) => state === "down" && setTimeout(tryAgain, RETRY_MS));
   route();
+  await connect();
 }
 
+/** Ask the server what it serves; false if it does not say. */
 async function connect() {
   try {
     const { data } = await get("/models");
     model.value = data.find((served) => !served.id.includes(":")) ?? data[0];
     return true;
-  } catch {
+  } catch (error) {
+    if (reach.value === "up") problem.value = error.message;
     return false;
   }
+}
+
+/** Connect, and load anew what could not be loaded. */
+async function tryAgain() {
+  if (reach.value === "up") return;
+  if (await connect()) route();
+  else if (reach.value === "down") setTimeout(tryAgain, RETRY_MS);
 }
 
 function frame() {
@@ -63,7 +79,8 @@ function frame() {
       h("a", { class: "brand", href: "#/chat" }, mark(), "steersman"),
       nav,
       modelName(),
-      iconButton("Light or dark", SUN, turnTheme),
+      iconButton("Light or dark", MOON, turnTheme),
+      dialsButton(),
     ),
     banner(),
     conversationList(() => {
@@ -90,12 +107,24 @@ function modelName() {
   return name;
 }
 
+/** Opens the panel where there is no room beside the page; says how many features are turned, and if that is not applied. */
+function dialsButton() {
+  const button = h("button", { type: "button", class: "with-icon only-narrow", onclick: () => toggleDrawer("panel") });
+  dials.watch(() => {
+    const { pending } = chosenColumn();
+    const count = shownEdits(chosenColumn()).length;
+    button.classList.toggle("primary", pending !== null);
+    fill(button, icon(DIALS), h("span", { class: "sr-only" }, "Dials"), count > 0 && `${count}`);
+  });
+  return button;
+}
+
 function banner() {
   const place = h("div", { class: "banner-place" });
   const show = () => {
     if (reach.value === "locked") fill(place, keyForm());
     else if (reach.value === "down") {
-      fill(place, note("The server does not answer.", "Try again", async () => (await connect()) && route()));
+      fill(place, note("The server does not answer. Trying again …", "Try now", tryAgain));
     } else if (problem.value) fill(place, note(problem.value, "Dismiss", () => (problem.value = null)));
     else fill(place);
   };
@@ -110,28 +139,26 @@ function note(text, action, onclick) {
 
 function keyForm() {
   const input = h("input", { type: "password", name: "key", autocomplete: "off", required: true, "aria-label": "API key" });
+  const text = h("span", { role: "status" }, "This server wants an API key.");
   const onsubmit = async (event) => {
     event.preventDefault();
     key.value = input.value.trim();
     if (await connect()) route();
+    else text.textContent = "The server does not know this API key.";
   };
-  return h(
-    "form",
-    { class: "banner", onsubmit },
-    h("span", {}, key.value ? "The server does not know this API key." : "This server wants an API key."),
-    input,
-    h("button", { type: "submit", class: "primary" }, "Use it"),
-  );
+  return h("form", { class: "banner", onsubmit }, text, input, h("button", { type: "submit", class: "primary" }, "Use it"));
 }
 
 function route() {
   const [, name = "chat", ...rest] = location.hash.split("?")[0].split("/");
-  const [, , view] = ROUTES.find(([route]) => route === name) ?? ROUTES[0];
+  const [, title, view] = ROUTES.find(([route]) => route === name) ?? ROUTES[0];
   leave();
-  const { element, left = () => {} } = view(rest, new URLSearchParams(location.hash.split("?")[1] ?? ""));
+  document.title = title && name !== "chat" ? `${title} · steersman` : "steersman";
+  const { element, left = () => {}, scroll = 0 } = view(rest, new URLSearchParams(location.hash.split("?")[1] ?? ""));
   leave = left;
   main.className = `view-${name}`;
   fill(main, element);
+  main.scrollTop = scroll;
   fill(
     nav,
     ROUTES.filter(([, title]) => title).map(([route, title]) =>

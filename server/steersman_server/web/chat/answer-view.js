@@ -6,14 +6,19 @@
 
 import { fill, h, iconButton } from "../lib/dom.js";
 import { openDrawer } from "../lib/drawer.js";
-import { signed, visible } from "../lib/format.js";
+import { short, signed, visible } from "../lib/format.js";
 import { AGAIN, COPY } from "../lib/icons.js";
 import { say } from "../lib/say.js";
 import { textOf } from "./conversation.js";
-import { picked, samePick, shading } from "./picked.js";
-import { again, chosen, current, dials, growth } from "./session.js";
+import { heat, picked, shading } from "./picked.js";
+import { again, chosen, current, dials } from "./session.js";
+import { growth } from "./streaming.js";
 
-const FINISHES = { length: "Cut at the token limit.", content_filter: "Stopped by a rule of the server." };
+const FINISHES = {
+  length: "Cut off at the length in the settings.",
+  content_filter: "Ended by the server's content filter. Another question, or weaker edits, may pass.",
+};
+const UNDER_WAY = ["waiting", "streaming"];
 
 /** The element of one answer. */
 export function answerView(answer, place) {
@@ -23,10 +28,16 @@ export function answerView(answer, place) {
   });
   const foot = h("div", { class: "answer-foot" });
   const element = h("div", { class: "answer" }, words, foot);
+  let shown = null;
   const grow = () => {
     for (let at = words.children.length; at < answer.tokens.length; at++) words.append(tokenView(answer.tokens[at], at));
-    words.classList.toggle("growing", answer.state === "waiting" || answer.state === "streaming");
-    fill(foot, footOf(answer, place));
+    if (answer.state !== shown) {
+      const isUnderWay = UNDER_WAY.includes(answer.state);
+      if (shown && !isUnderWay) say(answer.error ?? `${place.column.name}: ${textOf(answer)}`);
+      shown = answer.state;
+      words.classList.toggle("growing", isUnderWay);
+      fill(foot, footOf(answer, place));
+    }
     follow(element);
   };
   const growing = growth(answer);
@@ -65,30 +76,37 @@ function tokenView({ text, logprob }, at) {
 
 function mark(words, answer) {
   words.querySelector(".picked")?.classList.remove("picked");
-  if (picked.value && samePick(picked.value, answer)) words.children[picked.value.token]?.classList.add("picked");
+  if (picked.value?.answer === answer) words.children[picked.value.token]?.classList.add("picked");
 }
 
 function shade(words, answer) {
   const shown = shading.value?.answer === answer ? shading.value : null;
   words.classList.toggle("shaded", Boolean(shown));
-  [...words.children].forEach((word, at) => {
-    const share = shown ? Math.min(1, Math.max(0, (shown.activations[at] ?? 0) / (shown.h_max || 1))) : 0;
-    word.style.setProperty("--heat", share);
-  });
+  [...words.children].forEach((word, at) => word.style.setProperty("--heat", shown ? heat(shown.said[at] ?? 0, shown.h_max) : 0));
 }
 
 function footOf(answer, { index, column, isLast }) {
   if (answer.state === "waiting") return h("span", { class: "fine" }, "Thinking …");
   if (answer.state === "streaming") return null;
+  const retry = () => again(index, column);
   return [
-    answer.state === "failed" && h("p", { class: "wrong", role: "alert" }, answer.error),
+    answer.state === "failed" && failure(answer, isLast && retry),
     answer.state === "stopped" && h("span", { class: "fine" }, "Stopped."),
     FINISHES[answer.finish] && h("span", { class: "fine" }, FINISHES[answer.finish]),
     answer.steering?.edits.length > 0 && receipt(answer.steering),
     h("span", { class: "spread" }),
     iconButton("Copy the answer", COPY, () => navigator.clipboard?.writeText(textOf(answer)).then(() => say("Copied."))),
-    isLast && iconButton("Answer again", AGAIN, () => again(index, column)),
+    isLast && iconButton("Answer again", AGAIN, retry),
   ];
+}
+
+function failure({ error }, retry) {
+  return h(
+    "div",
+    { class: "failure", role: "alert" },
+    h("p", { class: "wrong" }, error),
+    retry && h("button", { type: "button", onclick: retry }, "Try again"),
+  );
 }
 
 function receipt(steering) {
@@ -99,11 +117,15 @@ function receipt(steering) {
     h(
       "ul",
       {},
-      steering.edits.map((edit) =>
-        h("li", {}, `${edit.label} ${edit.mode} ${signed(edit.strength)}: ${edit.tokens_edited} tokens, mean activation before ${edit.mean_activation_before.toFixed(2)}`),
-      ),
+      steering.edits.map((edit) => h("li", {}, h("a", { href: `#/feature/${edit.feature}` }, edit.label), ` ${done(edit)}`)),
     ),
   );
+}
+
+/** What an edit really did. */
+function done({ mode, strength, tokens_edited, mean_activation_before }) {
+  const verb = { set: "held at", add: "moved by", scale: "multiplied by" }[mode];
+  return `${verb} ${mode === "scale" ? short(strength) : signed(strength)} on ${tokens_edited} tokens, where it was ${short(mean_activation_before)} on average`;
 }
 
 function follow(element) {
@@ -111,7 +133,8 @@ function follow(element) {
   if (scroll && scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 140) scroll.scrollTop = scroll.scrollHeight;
 }
 
-function watchWhileShown(element, unwatch) {
+/** Call each of `unwatch` once the element is no longer on the page. */
+export function watchWhileShown(element, unwatch) {
   const ended = new MutationObserver(() => {
     if (element.isConnected) return;
     unwatch.forEach((end) => end());

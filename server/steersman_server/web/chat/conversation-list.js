@@ -3,12 +3,14 @@
 import { fill, h, iconButton } from "../lib/dom.js";
 import { TRASH } from "../lib/icons.js";
 import { storedConversations } from "./conversation.js";
-import { begin, current, open, remove } from "./session.js";
+import { begin, current, kept, open, remove } from "./session.js";
 
 /** The side of the frame that lists them; `shown` is called when one was opened. */
 export function conversationList(shown) {
   const list = h("ul", { class: "conversations" });
-  current.watch(() => fill(list, rows(shown)));
+  const show = () => fill(list, rows(shown));
+  current.watch(show);
+  kept.watch(show);
   return h(
     "aside",
     { class: "side", "aria-label": "Conversations" },
@@ -20,7 +22,7 @@ export function conversationList(shown) {
 
 function rows(shown) {
   const stored = storedConversations();
-  if (!stored.length) return h("li", { class: "empty" }, "Nothing yet. Ask something, then turn a feature.");
+  if (!stored.length) return h("li", { class: "empty" }, "Chats appear here.");
   return stored.map((conversation) =>
     h(
       "li",

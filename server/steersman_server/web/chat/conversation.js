@@ -3,9 +3,9 @@
  * under one set of edits; the question is common to all. Everything here is plain data that JSON holds.
  *
  * Column: `{ id, name, edits, pending }`. `edits` made the answers; `pending`, if not null, is what the
- * dials show and is not applied yet. Edit: `{ feature, label, h_max, strength, mode }`.
- * Answer: `{ state, tokens: [{ text, logprob }], finish, error, steering, fired, edits }`; `fired` sums what each
- * feature did over the answer.
+ * dials show and is not applied yet. Edit: `{ feature, label, h_max, strength, mode }`, and what else the API knows.
+ * Answer: `{ state, tokens: [{ text, logprob }], finish, error, steering, fired, edits, draw }`; `fired` sums what
+ * each feature did over the answer.
  */
 
 import { forget, keys, read, write } from "../lib/store.js";
@@ -23,9 +23,9 @@ export function newColumn(name, edits = []) {
   return { id: crypto.randomUUID(), name, edits, pending: null };
 }
 
-/** An answer that has not begun. */
-export function newAnswer(edits) {
-  return { state: "waiting", tokens: [], finish: null, error: null, steering: null, fired: {}, edits };
+/** An answer that has not begun; `draw` counts how often it was drawn before. */
+export function newAnswer(edits, draw = 0) {
+  return { state: "waiting", tokens: [], finish: null, error: null, steering: null, fired: {}, edits, draw };
 }
 
 /** What an answer says. */
@@ -34,17 +34,15 @@ export const textOf = (answer) => answer.tokens.map((token) => token.text).join(
 /** The edits that the dials of a column show. */
 export const shownEdits = (column) => column.pending ?? column.edits;
 
-/** Whether two sets of edits do the same. */
+/** Whether two sets of edits do the same: their order counts only among those of one feature. */
 export function sameEdits(one, other) {
-  const wire = (edits) => JSON.stringify(wireEdits(edits));
-  return wire(one) === wire(other);
+  const sorted = (edits) => JSON.stringify(wireEdits([...edits].sort((a, b) => a.feature - b.feature)));
+  return sorted(one) === sorted(other);
 }
 
-/** Edits as the API takes them; those that change nothing are left out. */
+/** Edits as the API takes them: without what is only for people, and without what is the default. */
 export function wireEdits(edits) {
-  return edits
-    .filter((edit) => edit.on !== false)
-    .map(({ feature, strength, mode }) => (mode && mode !== "set" ? { feature, strength, mode } : { feature, strength }));
+  return edits.map(({ label, h_max, mode, ...rest }) => (mode && mode !== "set" ? { ...rest, mode } : rest));
 }
 
 /** The messages that a column's answer to turn number `index` replies to. */

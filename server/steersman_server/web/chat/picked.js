@@ -1,11 +1,11 @@
-/** The token that is being explained, and the feature whose firing shades an answer. */
+/** The token that is being explained, and the feature whose firing shades a turn. */
 
 import { Signal } from "../lib/store.js";
 
 /** `{ answer, index, column, token }`, or null. */
 export const picked = new Signal(null);
-/** `{ answer, activations, h_max }`, one activation a token of the answer; or null. */
+/** `{ answer, h_max, said, asked }`, or null: activations at each token of the answer, and `{ token, activation }` of the question's. */
 export const shading = new Signal(null);
 
-/** Whether the pick is in this answer. */
-export const samePick = (pick, answer) => pick.answer === answer;
+/** How much of its largest activation, 0 to 1. */
+export const heat = (activation, h_max) => Math.min(1, Math.max(0, activation / (h_max || 1)));

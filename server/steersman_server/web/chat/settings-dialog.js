@@ -13,7 +13,7 @@ const NUMBERS = [
 export function settingsDialog() {
   const change = (name, value) => (settings.value = { ...settings.value, [name]: value });
   const system = h("textarea", {
-    id: "set-system", rows: 4, value: settings.value.system, placeholder: "None",
+    id: "set-system", rows: 4, value: settings.value.system, placeholder: "The model's own",
     onchange: (event) => change("system", event.target.value.trim()),
   });
   const fixed = settings.value.seed !== null;

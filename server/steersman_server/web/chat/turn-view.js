@@ -1,8 +1,9 @@
 /** One question and its answers. */
 
-import { h, iconButton } from "../lib/dom.js";
+import { fill, h, iconButton } from "../lib/dom.js";
 import { PEN } from "../lib/icons.js";
-import { answerView } from "./answer-view.js";
+import { answerView, watchWhileShown } from "./answer-view.js";
+import { heat, shading } from "./picked.js";
 import { reask } from "./session.js";
 
 export function turnView(turn, index, conversation) {
@@ -24,8 +25,18 @@ export function turnView(turn, index, conversation) {
 function question(turn, index) {
   const row = h("div", { class: "question" });
   const edit = () => row.replaceChildren(editor(turn, index, () => row.replaceWith(question(turn, index))));
-  row.append(h("p", {}, turn.question), iconButton("Edit and ask again", PEN, edit));
+  const words = h("p", {}, turn.question);
+  row.append(words, iconButton("Edit and ask again", PEN, edit));
+  watchWhileShown(row, [shading.watch(() => shade(words, turn))]);
   return row;
+}
+
+/** Shade the question where a feature fires in it, if its tokens are known to be its text. */
+function shade(words, { question, answers }) {
+  const { answer, asked = [], h_max } = shading.value ?? {};
+  const isHere = Object.values(answers).includes(answer) && asked.map(({ token }) => token).join("") === question;
+  if (!isHere) return words.firstElementChild && fill(words, question);
+  return fill(words, asked.map(({ token, activation }) => (activation > 0 ? h("span", { class: "fires", vars: { "--heat": heat(activation, h_max) } }, token) : token)));
 }
 
 function editor(turn, index, cancel) {

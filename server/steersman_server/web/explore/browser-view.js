@@ -1,26 +1,30 @@
-/** All features: searched, filtered, sorted; the address holds what is shown. */
+/** All features: searched, filtered, sorted. */
 
 import { get } from "../lib/api.js";
-import { h } from "../lib/dom.js";
+import { fill, h, iconButton } from "../lib/dom.js";
 import { percent, short } from "../lib/format.js";
+import { PLUS } from "../lib/icons.js";
 import { say } from "../lib/say.js";
+import { dial } from "../chat/session.js";
+import { filterForm, wantedOf } from "./filters.js";
 
 const PAGE = 40;
-const SORTS = [
-  ["", "by index or match"],
-  ["-rating", "best label first"],
-  ["-density", "most frequent first"],
-  ["density", "rarest first"],
-  ["-h_max", "strongest first"],
-];
-const FIELDS = ["query", "mode", "min_rating", "min_density", "max_density", "sort", "trusted"];
+const COLUMNS = ["Feature", "Label", "About", "Label score", "Fires on", "h_max", "Turn"];
+let last = null; // what was shown: to come back to it as it was left
 
 /** The view of what the address asks for. */
 export function browserView(_, parameters) {
-  const wanted = Object.fromEntries(FIELDS.map((name) => [name, parameters.get(name) ?? ""]));
+  if (last?.address !== location.hash) last = { address: location.hash, element: browser(wantedOf(parameters)), scroll: 0 };
+  const { element, scroll } = last;
+  const { name, form } = document.activeElement;
+  if (form?.matches(".filters")) requestAnimationFrame(() => element.querySelector(`.filters [name="${name}"]`)?.focus());
+  return { element, scroll, left: () => (last.scroll = document.getElementById("main").scrollTop) };
+}
+
+function browser(wanted) {
   const rows = h("tbody", {});
   const more = h("button", { type: "button", class: "more", hidden: true }, "More");
-  const status = h("p", { class: "fine", role: "status" });
+  const status = h("p", { class: "fine", role: "status" }, "Loading …");
   let after = null;
   const load = async () => {
     more.disabled = true;
@@ -29,66 +33,40 @@ export function browserView(_, parameters) {
       rows.append(...page.data.map(row));
       after = page.last_id;
       more.hidden = !page.has_more;
-      status.textContent = rows.children.length ? `${rows.children.length}${page.has_more ? "+" : ""} features` : "No feature is like that.";
+      const count = rows.children.length;
+      fill(status, count ? `${page.has_more ? "The first " : ""}${count} features` : "No feature is like that: loosen the filters.");
       say(status.textContent);
     } catch (error) {
-      status.textContent = error.message;
+      const again = h("button", { type: "button", onclick: load }, "Try again");
+      fill(status, h("span", { class: "wrong" }, error.message), " ", again);
+      last = null; // not worth coming back to
     }
     more.disabled = false;
   };
   more.addEventListener("click", load);
   load();
-  const element = h(
+  return h(
     "section",
     { class: "browser" },
     h("h1", {}, "Features"),
-    filters(wanted),
+    filterForm(wanted),
     status,
-    h(
-      "table",
-      {},
-      h("thead", {}, h("tr", {}, ["Feature", "Label", "Score", "Fires on", "h_max"].map((title) => h("th", { scope: "col" }, title)))),
-      rows,
-    ),
+    h("table", {}, h("thead", {}, h("tr", {}, COLUMNS.map((title) => h("th", { scope: "col" }, title)))), rows),
     more,
-  );
-  return { element };
-}
-
-function filters(wanted) {
-  const go = (event) => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    const query = new URLSearchParams();
-    form.delete(form.get("query") ? "sort" : "mode"); // a search is ordered by its matches
-    for (const name of FIELDS) if (form.get(name)) query.set(name, form.get(name));
-    location.hash = query.size ? `#/features?${query}` : "#/features";
-  };
-  const number = (name, title, props) => h("label", {}, title, h("input", { type: "number", name, value: wanted[name], ...props }));
-  const select = (name, title, options) =>
-    h("label", {}, title, h("select", { name, onchange: (event) => event.target.form.requestSubmit() }, options.map(([value, text]) => h("option", { value, selected: wanted[name] === value }, text))));
-  return h(
-    "form",
-    { class: "filters", onsubmit: go, role: "search" },
-    h("label", { class: "wide" }, "Search", h("input", { type: "search", name: "query", value: wanted.query, placeholder: "by meaning or words" })),
-    select("mode", "How", [["", "meaning and words"], ["semantic", "meaning"], ["keyword", "words"]]),
-    select("sort", "Order", SORTS),
-    number("min_rating", "Label score from", { min: 0, max: 1, step: 0.05 }),
-    number("min_density", "Fires on at least", { min: 0, max: 1, step: "any" }),
-    number("max_density", "at most", { min: 0, max: 1, step: "any" }),
-    h("label", { class: "check" }, h("input", { type: "checkbox", name: "trusted", value: "true", checked: wanted.trusted === "true" }), "Above chance"),
-    h("button", { type: "submit", class: "primary" }, "Show"),
   );
 }
 
 function row(feature) {
+  const { index, label, kind, rating, trusted, density, h_max, hidden, refused } = feature;
   return h(
     "tr",
-    {},
-    h("td", { class: "number" }, feature.index),
-    h("td", {}, h("a", { href: `#/feature/${feature.index}`, class: "label" }, feature.label)),
-    h("td", { class: "number" }, feature.rating === undefined ? "–" : short(feature.rating)),
-    h("td", { class: "number" }, percent(feature.density)),
-    h("td", { class: "number" }, short(feature.h_max)),
+    { class: hidden ? "hidden-feature" : null },
+    h("td", { class: "number" }, index),
+    h("td", {}, h("a", { href: `#/feature/${index}`, class: "label" }, label)),
+    h("td", { class: "fine" }, kind ?? ""),
+    h("td", { class: "number" }, rating === undefined ? "–" : h("span", { class: trusted ? "meter trusted" : "meter", vars: { "--share": rating }, title: trusted ? "Better than chance" : "No better than chance" }, rating.toFixed(2))),
+    h("td", { class: "number" }, percent(density)),
+    h("td", { class: "number" }, short(h_max)),
+    h("td", {}, iconButton(`Turn ${label}`, PLUS, () => dial(feature), { disabled: refused })),
   );
 }

@@ -3,12 +3,16 @@
 import { get } from "../lib/api.js";
 import { fill, h } from "../lib/dom.js";
 import { openDrawer } from "../lib/drawer.js";
-import { percent, short, visible } from "../lib/format.js";
+import { percent, short, signed, visible } from "../lib/format.js";
 import { dial } from "../chat/session.js";
 import { histogram } from "./histogram.js";
+import { coherentStrength, known } from "./known.js";
+import { scoresView } from "./scores.js";
 import { shadedText } from "./shaded-text.js";
 
 const STRATA = ["weakest", "weak", "middling", "strong", "strongest"];
+const ACTIONS = { mark: "It can be used.", hide: "It is listed only on request.", refuse: "It cannot be steered." };
+const MAKERS = { statistical: "Label made by counting words", rule: "Label given by a rule", human: "Label written by a person" };
 const SPACES = [
   ["decoder", "Points alike"],
   ["label", "Labelled alike"],
@@ -24,10 +28,12 @@ export function featureView([index]) {
 
 async function show(element, index) {
   try {
-    const known = await get(`/features/${encodeURIComponent(index)}/dashboard`);
-    fill(element, head(known), facts(known), scores(known), examples(known), effects(known), neighbours(known));
+    const board = await known(index);
+    if (element.isConnected) document.title = `${board.feature.label} · steersman`;
+    fill(element, [head, facts, scoresView, examples, effects, neighbours].map((part) => part(board)));
   } catch (error) {
-    fill(element, h("h1", {}, `Feature ${index}`), h("p", { class: "wrong", role: "alert" }, error.message), h("a", { href: "#/features" }, "All features"));
+    const again = h("button", { type: "button", onclick: () => show(element, index) }, "Try again");
+    fill(element, h("h1", {}, `Feature ${index}`), h("p", { class: "wrong", role: "alert" }, error.message), h("p", { class: "row" }, again, h("a", { href: "#/features" }, "All features")));
   }
   element.removeAttribute("aria-busy");
 }
@@ -39,27 +45,30 @@ function head({ feature, labels, moderation }) {
     location.hash = "#/chat";
   };
   const shown = labels.find((label) => label.shown);
-  const said = [shown ? `Labelled by ${shown.explainer}` : "No label", feature.trusted ? "tested above chance" : "not tested above chance"];
+  const maker = MAKERS[shown?.explainer] ?? (shown ? `Label by ${shown.explainer}` : "No label");
+  const standing = feature.rating === undefined ? "not tested" : feature.trusted ? "better than chance in tests" : "no better than chance in tests: do not rely on it";
   return h(
     "header",
     { class: "feature-head" },
     h("p", { class: "fine" }, `Feature ${feature.index}`),
     h("h1", {}, feature.label),
-    h("p", { class: "fine" }, `${said.join(", ")}.`),
-    moderation.map(({ category, action }) => h("p", { class: "wrong" }, `Marked as ${category}: ${action}.`)),
+    h("p", { class: "fine" }, `${maker}; ${standing}.`),
+    moderation.map(({ subject, category, action }) => h("p", { class: "wrong" }, `Moderation: this ${subject} is about ${category.replaceAll("_", " ")}. ${ACTIONS[action] ?? action}`)),
     h(
       "div",
       { class: "row" },
       h("button", { type: "button", class: "primary", disabled: feature.refused, onclick: turn(0.4) }, "Turn it up"),
-      h("button", { type: "button", onclick: turn(-0.4) }, "Turn it down"),
+      h("button", { type: "button", disabled: feature.refused, onclick: turn(-0.4) }, "Turn it down"),
     ),
   );
 }
 
-function facts({ feature, mean_activation, num_documents, histogram: bins }) {
+function facts({ feature, mean_activation, num_documents, histogram: bins, ...board }) {
+  const safe = coherentStrength(board);
   const rows = [
+    safe !== null && ["Safe strength", safe >= 2 ? "up to +2 and beyond" : `up to ${signed(safe)}`, "How far it can be turned up before ordinary text costs the model one nat a token more."],
     ["Fires on", `${percent(feature.density)} of tokens`],
-    ["Strongest seen (h_max)", short(feature.h_max)],
+    ["Strongest firing (h_max)", short(feature.h_max)],
     ["Mean where it fires", short(mean_activation)],
     ["Chats it fires in", num_documents.toLocaleString("en")],
     feature.flags?.length && ["Note", feature.flags.join(", ").replaceAll("_", " ")],
@@ -67,36 +76,8 @@ function facts({ feature, mean_activation, num_documents, histogram: bins }) {
   return h(
     "section",
     { class: "facts" },
-    h("dl", {}, rows.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
-    bins?.length && h("figure", {}, histogram(bins, feature.h_max), h("figcaption", { class: "scale" }, h("span", {}, "0"), h("span", {}, "activation"), h("span", {}, short(feature.h_max)))),
-  );
-}
-
-function scores({ labels, scores: own }) {
-  const ofLabel = labels.find((label) => label.shown)?.scores ?? [];
-  const shown = [...ofLabel, ...own].filter(({ tier, stratum }) => !tier && stratum === undefined);
-  if (!shown.length) return null;
-  return h(
-    "section",
-    {},
-    h("h2", {}, "How well the label holds"),
-    h("p", { class: "fine" }, "On texts it was not made from. The thin line is what guessing would score."),
-    h("ul", { class: "scores" }, shown.map(score)),
-  );
-}
-
-function score({ test, judge, split, baseline, value, lo, hi, chance, n }) {
-  const share = (number) => Math.min(1, Math.max(0, number));
-  const isShare = value >= 0 && value <= 1;
-  const details = [judge, split, baseline && `null: ${baseline}`].filter(Boolean).join(", ").replaceAll("_", " ");
-  const interval = lo === undefined ? "" : `${short(lo)} to ${short(hi)}, `;
-  return h(
-    "li",
-    { class: baseline ? "null" : null, vars: { "--value": share(value), "--low": share(lo ?? value), "--high": share(hi ?? value), "--chance": chance ?? 0 } },
-    h("span", { class: "label" }, test.replaceAll("_", " "), details && h("span", { class: "fine" }, ` ${details}`)),
-    h("span", { class: "track", "aria-hidden": "true", hidden: !isShare }, h("span", { class: "interval" }), chance !== undefined && h("span", { class: "chance" }), h("span", { class: "point" })),
-    h("span", { class: "amount" }, short(value)),
-    h("span", { class: "fine" }, `${interval}n ${n}${chance === undefined ? "" : `, chance ${short(chance)}`}`),
+    h("dl", {}, rows.filter(Boolean).map(([name, value, title]) => h("div", { title }, h("dt", {}, name), h("dd", {}, value)))),
+    bins?.length && h("figure", {}, histogram(bins, feature.h_max), h("figcaption", { class: "scale" }, h("span", {}, "0"), h("span", {}, "activation, and how often (root scale)"), h("span", {}, short(feature.h_max)))),
   );
 }
 
@@ -121,13 +102,13 @@ function examples({ examples: all, feature }) {
 
 function effects({ promoted, suppressed }) {
   if (!promoted.length) return null;
-  const list = (title, entries) => h("div", {}, h("h3", {}, title), h("ul", { class: "chips" }, entries.map(({ token }) => h("li", { class: "chip plain" }, visible(token)))));
-  return h("section", {}, h("h2", {}, "Words its direction writes"), h("div", { class: "two" }, list("More likely", promoted), list("Less likely", suppressed)));
+  const list = (title, entries) => h("div", {}, h("h3", {}, title), h("ul", { class: "chips" }, entries.map(({ token, logit }) => h("li", { class: "chip plain" }, h("span", {}, visible(token)), h("span", { class: "amount" }, signed(logit))))));
+  return h("section", {}, h("h2", {}, "Words its direction writes"), h("p", { class: "fine" }, "Change of the next word's logit for one unit of activation, read straight off its direction."), h("div", { class: "two" }, list("More likely", promoted), list("Less likely", suppressed)));
 }
 
 function neighbours({ feature, echoes }) {
   const body = h("div", { class: "two" });
-  if (echoes.length) body.append(near("Says the same", get(`/features/${feature.index}/echoes`)));
+  if (echoes.length) body.append(near("Echoes: say the same", get(`/features/${feature.index}/echoes`)));
   for (const [space, title] of SPACES) body.append(near(title, get(`/features/${feature.index}/neighbors`, { space, limit: 8 })));
   return h("section", {}, h("h2", {}, "Near it"), body);
 }

@@ -61,12 +61,18 @@ async function call(path, options) {
     response = await fetch(`/v1${path}`, { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    reach.value = "down";
+    reached("down");
     throw new ApiError("The server does not answer. Is it still running?");
   }
-  reach.value = response.status === 401 ? "locked" : "up";
+  reached(response.status === 401 ? "locked" : "up");
   if (response.ok) return response;
   const body = await response.json().catch(() => null);
   const said = body?.error;
-  throw new ApiError(said?.message ?? `The server answered ${response.status}.`, { status: response.status, ...said });
+  const wait = Number(response.headers.get("retry-after"));
+  const message = said?.message ?? `The server answered ${response.status}.`;
+  throw new ApiError(wait ? `${message} (Retry in ${wait} s.)` : message, { status: response.status, ...said });
+}
+
+function reached(state) {
+  if (state !== reach.value) reach.value = state;
 }

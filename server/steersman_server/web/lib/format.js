@@ -6,10 +6,11 @@ const SIGNED = new Intl.NumberFormat("en", { signDisplay: "exceptZero", minimumF
 export const signed = (value) => SIGNED.format(value).replace("-", "−");
 
 /** Three figures: `0.0123`, `4.56`, `1,230`. */
-export const short = (value) => value.toLocaleString("en", { maximumSignificantDigits: 3 });
+export const short = (value) => value.toLocaleString("en", { maximumSignificantDigits: 3 }).replace("-", "−");
 
 /** A share as a percentage: `1.2 %`. */
 export const percent = (share) => `${(share * 100).toLocaleString("en", { maximumSignificantDigits: 2 })} %`;
 
-/** Text of a token with what does not print made visible. */
-export const visible = (token) => token.replaceAll("\n", "⏎").replaceAll("\t", "⇥").replace(/^ | $/g, "␣") || "∅";
+/** Text of a token with what does not print made visible; the space before a word goes without saying. */
+export const visible = (token) =>
+  token.replace(/^ (?=\S)/, "").replaceAll("\n", "⏎").replaceAll("\t", "⇥").replaceAll(" ", "␣") || "∅";

@@ -15,11 +15,11 @@ export function dialsView() {
   dials.watch(() => {
     const column = chosenColumn();
     const edits = shownEdits(column);
-    title.textContent = current.value.columns.length > 1 ? `Dials of ${column.name}` : "Dials";
+    title.textContent = current.value.columns.length > 1 ? `Dials of column ${column.name}` : "Dials";
     const now = `${column.id}${edits.map(({ feature }) => feature)}`;
-    if (now === shown && edits.length) return; // a slider being moved is not to be replaced
+    if (now === shown) return; // a slider being moved is not to be replaced
     shown = now;
-    fill(list, edits.length ? edits.map((edit) => dialView(edit.feature, column)) : empty());
+    fill(list, edits.length ? edits.map((_, place) => dialView(place, column)) : empty());
   });
   current.watch(() => dials.notify());
   return h(
@@ -27,12 +27,12 @@ export function dialsView() {
     { class: "steer" },
     title,
     list,
+    h("section", {}, h("h3", {}, "Find a feature"), featureSearch((feature) => dial(feature))),
     suggestions(),
-    h("section", {}, h("h3", {}, "Add a feature"), featureSearch((feature) => dial(feature))),
     variantsView((edits) => propose(chosenColumn(), edits)),
   );
 }
 
 function empty() {
-  return h("li", { class: "empty" }, "No feature is turned: answers are the plain model's.");
+  return h("li", { class: "empty" }, "Nothing is turned: this is the plain model. Find a feature below, or click a word of an answer.");
 }

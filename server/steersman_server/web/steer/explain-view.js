@@ -1,58 +1,84 @@
-/** Why a token: the features behind it, asked in either of two ways. */
+/** Why a token: the features behind it, asked in either of two ways. Without a token: those of the whole answer. */
 
-import { fill, h, iconButton } from "../lib/dom.js";
-import { short, visible } from "../lib/format.js";
-import { MINUS, PLUS } from "../lib/icons.js";
+import { fill, h } from "../lib/dom.js";
+import { percent, short, signed, visible } from "../lib/format.js";
 import { Signal } from "../lib/store.js";
-import { picked, shading } from "../chat/picked.js";
-import { dial } from "../chat/session.js";
-import { explain, firings } from "./explain.js";
+import { picked } from "../chat/picked.js";
+import { chosen, chosenColumn, current, strongest } from "../chat/session.js";
+import { busy } from "../chat/streaming.js";
+import { explain } from "./explain.js";
+import { featureRow, shadeOnHover } from "./feature-rows.js";
 
 const QUESTIONS = {
-  gradient_x_activation: ["What the model used", "Features that fired and pushed this word; silencing them takes it back."],
-  gradient: ["What would push it", "Features that would make this word likelier if they were turned up, whether they fired or not."],
+  gradient_x_activation: ["What it used", "Features that were active and pushed for this word, or against it. Silencing one takes its push away."],
+  gradient: ["What would push it", "Features that would make this word likelier if they were turned up, or down, whether they were active or not."],
 };
+const RAIL = 12;
 const method = new Signal("gradient_x_activation");
 
 export function explainView() {
   const body = h("div", { class: "explain" });
-  let asked = null;
-  const show = async () => {
-    asked?.abort();
-    shading.value = null;
-    const pick = picked.value;
-    if (!pick) return fill(body, h("p", { class: "empty" }, "Click a word of an answer to see the features behind it."));
+  let asked = new AbortController();
+  const show = () => {
+    asked.abort();
     asked = new AbortController();
-    const { signal } = asked;
-    const list = h("div", { class: "reasons" }, h("p", { class: "fine waiting" }, "Tracing …"));
-    fill(body, head(pick), choice(), h("p", { class: "fine" }, QUESTIONS[method.value][1]), list);
-    try {
-      const { features, objective } = await explain(pick, method.value, signal);
-      if (!features.length) return fill(list, h("p", { class: "empty" }, "No feature had a part in this word."));
-      const largest = Math.max(...features.map(({ attribution }) => Math.abs(attribution)));
-      fill(list, h("ul", {}, features.map((feature) => reason(feature, largest))), h("p", { class: "fine" }, `This word's logit lies ${short(objective)} above the mean of all.`));
-      await shadeOnHover(list, pick, features, signal);
-    } catch (error) {
-      if (error.name !== "AbortError") fill(list, h("p", { class: "wrong", role: "alert" }, error.message));
-    }
-    return null;
+    if (picked.value && !isOnScreen(picked.value)) picked.value = null; // which shows anew
+    else if (picked.value) showToken(body, picked.value, asked.signal);
+    else showAnswer(body, asked.signal);
   };
-  picked.watch(show);
-  method.watch(() => picked.value && show());
+  for (const signal of [picked, method, chosen, busy]) signal.watch(show);
+  current.watch(() => (!picked.value || !isOnScreen(picked.value)) && show());
   return body;
 }
 
+function isOnScreen({ answer, index, column }) {
+  return current.value.turns[index]?.answers[column.id] === answer;
+}
+
+/** The strongest features of the last answer. */
+function showAnswer(body, signal) {
+  const { turns } = current.value;
+  const place = { index: turns.length - 1, column: chosenColumn(), answer: turns.at(-1)?.answers[chosenColumn().id] };
+  const features = place.answer ? strongest(place.answer).slice(0, RAIL) : [];
+  if (busy.value || !features.length) {
+    return fill(body, h("h2", {}, "Why these words?"), h("p", { class: "empty" }, busy.value ? "The features of the answer appear here once it is whole." : "Ask something, then click a word of the answer: the features behind it appear here."));
+  }
+  const list = h("ul", { class: "reasons" });
+  const most = features[0].total;
+  fill(list, features.map((feature) => featureRow(feature, { share: feature.total / most, amount: percent(feature.total / place.answer.tokens.length) })));
+  shadeOnHover(list, place, features, signal);
+  return fill(body, h("h2", {}, "Strongest in this answer"), h("p", { class: "fine" }, "Average activation, as a share of each feature's maximum. Point at one to see where it fires; click a word to see what is behind it."), list);
+}
+
+async function showToken(body, pick, signal) {
+  const list = h("div", { class: "reasons" }, h("p", { class: "fine waiting" }, "Tracing …"));
+  fill(body, head(pick), choice(), h("p", { class: "fine" }, QUESTIONS[method.value][1]), list);
+  try {
+    const { features, objective } = await explain(pick, method.value, signal);
+    if (signal.aborted) return;
+    if (!features.length) return fill(list, h("p", { class: "empty" }, "No feature had a part in this word."));
+    const largest = Math.max(...features.map(({ attribution }) => Math.abs(attribution)));
+    fill(list, h("ul", {}, features.map((feature) => reason(feature, largest))), h("p", { class: "fine" }, `This word's logit lies ${short(objective)} above the mean of all.`));
+    shadeOnHover(list, pick, features.map(({ feature, h_max }) => ({ index: feature, h_max })), signal);
+  } catch (error) {
+    if (error.name !== "AbortError") fill(list, h("p", { class: "wrong", role: "alert" }, error.message), h("button", { type: "button", onclick: () => picked.notify() }, "Try again"));
+  }
+}
+
 function head({ answer, token }) {
-  const step = (by) => {
+  const step = (by, label, sign) => {
     const at = token + by;
-    if (at >= 0 && at < answer.tokens.length) picked.value = { ...picked.value, token: at };
+    const onclick = () => (picked.value = { ...picked.value, token: at });
+    return h("button", { type: "button", class: "quiet", "aria-label": label, disabled: at < 0 || at >= answer.tokens.length, onclick }, sign);
   };
   return h(
     "div",
     { class: "picked-head" },
-    h("button", { type: "button", class: "quiet", "aria-label": "The word before", onclick: () => step(-1) }, "‹"),
-    h("h2", {}, h("span", { class: "picked-token" }, visible(answer.tokens[token].text))),
-    h("button", { type: "button", class: "quiet", "aria-label": "The word after", onclick: () => step(1) }, "›"),
+    step(-1, "The word before", "‹"),
+    h("h2", {}, h("span", { class: "sr-only" }, "Why "), h("span", { class: "picked-token" }, visible(answer.tokens[token].text))),
+    step(1, "The word after", "›"),
+    h("span", { class: "spread" }),
+    h("button", { type: "button", class: "quiet", onclick: () => (picked.value = null) }, "Whole answer"),
   );
 }
 
@@ -66,31 +92,7 @@ function choice() {
   );
 }
 
-function reason(feature, largest) {
-  const { label, attribution, activation, h_max } = feature;
-  const asFeature = { index: feature.feature, label, h_max };
-  return h(
-    "li",
-    { class: attribution < 0 ? "reason against" : "reason", "data-feature": feature.feature, vars: { "--share": Math.abs(attribution) / largest } },
-    h("a", { href: `#/feature/${feature.feature}`, class: "label" }, label),
-    h("span", { class: "amount", title: `attribution ${short(attribution)}, activation ${short(activation)} of ${short(h_max)}` }, short(attribution)),
-    iconButton(`Turn ${label} down`, MINUS, () => dial(asFeature, -0.4)),
-    iconButton(`Turn ${label} up`, PLUS, () => dial(asFeature, 0.4)),
-    h("span", { class: "bar", "aria-hidden": "true" }),
-  );
-}
-
-/** The tokens where a feature fires are shaded while the feature is pointed at. */
-async function shadeOnHover(list, { answer, ...place }, features, signal) {
-  const columns = await firings({ answer, ...place }, features.map(({ feature }) => feature), signal);
-  const byFeature = new Map(features.map((feature) => [feature.feature, feature]));
-  for (const row of list.querySelectorAll("[data-feature]")) {
-    const feature = Number(row.dataset.feature);
-    const on = () => (shading.value = { answer, activations: columns.get(feature) ?? [], h_max: byFeature.get(feature).h_max });
-    const off = () => (shading.value = null);
-    row.addEventListener("pointerenter", on);
-    row.addEventListener("focusin", on);
-    row.addEventListener("pointerleave", off);
-    row.addEventListener("focusout", off);
-  }
+function reason({ feature, label, attribution, activation, h_max }, largest) {
+  const note = activation > 0 ? `fired at ${short(activation)}, ${Math.round((100 * activation) / h_max)} % of its maximum` : "did not fire";
+  return featureRow({ index: feature, label, h_max }, { share: Math.abs(attribution) / largest, amount: signed(attribution), against: attribution < 0, note });
 }

@@ -15,13 +15,22 @@ export function explain(pick, method, signal) {
   });
 }
 
-/** How much each of some features fires at each token of the answer: a map from feature to a list. */
-export function firings(pick, features, signal) {
-  return once(pick.answer, `fire ${features}`, async () => {
+/**
+ * Where each of some features fires: a map from feature to `{ said, asked }`, its activation at each token of
+ * the answer, and `{ token, activation }` for the tokens of the question before it.
+ */
+export function firings(place, features, signal) {
+  return once(place.answer, `fire ${features}`, async () => {
     const wanted = { features, top_k: 1, top_k_per_token: features.length };
-    const { tokens } = await send("POST", "/features/inspect", { ...about(pick), ...wanted }, signal);
-    const spoken = lastMessage(tokens);
-    return new Map(features.map((feature) => [feature, spoken.map(({ features: active }) => active.find((each) => each.feature === feature)?.activation ?? 0)]));
+    const { tokens } = await send("POST", "/features/inspect", { ...about(place), ...wanted }, signal);
+    const answer = lastMessage(tokens);
+    const question = lastMessage(tokens.slice(0, tokens.indexOf(answer[0])));
+    const at = (token, feature) => token.features.find((each) => each.feature === feature)?.activation ?? 0;
+    const of = (feature) => ({
+      said: answer.map((token) => at(token, feature)),
+      asked: question.map((token) => ({ token: token.token, activation: at(token, feature) })),
+    });
+    return new Map(features.map((feature) => [feature, of(feature)]));
   });
 }
 

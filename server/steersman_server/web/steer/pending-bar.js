@@ -3,7 +3,8 @@
 import { fill, h } from "../lib/dom.js";
 import { closeDrawers } from "../lib/drawer.js";
 import { say } from "../lib/say.js";
-import { apply, chosenColumn, current, dials, revert } from "../chat/session.js";
+import { MAX_COLUMNS } from "../chat/conversation.js";
+import { apply, applyBeside, chosenColumn, current, dials, revert } from "../chat/session.js";
 
 export function pendingBar() {
   const bar = h("div", { class: "pending" });
@@ -12,17 +13,18 @@ export function pendingBar() {
     bar.hidden = !column.pending;
     if (!column.pending) return fill(bar);
     const changes = countChanges(column);
-    const hasAnswer = current.value.turns.length > 0;
-    const applyNow = () => {
-      apply(column);
+    const { turns, columns } = current.value;
+    const act = (work) => () => {
+      work(column);
       closeDrawers();
       say("Applied.");
     };
     return fill(
       bar,
       h("span", { role: "status" }, `${changes} ${changes === 1 ? "change" : "changes"} not applied`),
-      h("button", { type: "button", onclick: () => revert(column) }, "Drop"),
-      h("button", { type: "button", class: "primary apply", onclick: applyNow }, hasAnswer ? "Apply and answer again" : "Apply"),
+      h("button", { type: "button", class: "quiet", onclick: () => revert(column) }, "Drop"),
+      turns.length > 0 && columns.length < MAX_COLUMNS && h("button", { type: "button", onclick: act(applyBeside), title: "Keep this answer, and answer again in a column beside it" }, "Side by side"),
+      h("button", { type: "button", class: "primary apply", onclick: act(apply) }, turns.length ? "Apply and answer again" : "Apply"),
     );
   });
   return bar;
@@ -30,10 +32,7 @@ export function pendingBar() {
 
 function countChanges({ pending, edits }) {
   const before = new Map(edits.map((edit) => [edit.feature, edit]));
-  const changed = pending.filter(({ feature, strength, mode, on }) => {
-    const was = before.get(feature);
-    return !was || was.strength !== strength || was.mode !== mode || was.on !== on;
-  }).length;
+  const changed = pending.filter((edit) => JSON.stringify(before.get(edit.feature)) !== JSON.stringify(edit)).length;
   const kept = new Set(pending.map(({ feature }) => feature));
   return changed + edits.filter(({ feature }) => !kept.has(feature)).length;
 }

@@ -3,6 +3,7 @@
 import { get, send } from "../lib/api.js";
 import { fill, h, iconButton } from "../lib/dom.js";
 import { TRASH } from "../lib/icons.js";
+import { say } from "../lib/say.js";
 import { chosenColumn, dials, model, problem } from "../chat/session.js";
 import { shownEdits, wireEdits } from "../chat/conversation.js";
 
@@ -10,33 +11,40 @@ import { shownEdits, wireEdits } from "../chat/conversation.js";
 export function variantsView(use) {
   const list = h("ul", { class: "variants" });
   const name = h("input", {
-    placeholder: "pirate", "aria-label": "Name of the variant", required: true,
+    placeholder: "Name, such as pirate", "aria-label": "Name of the variant", required: true,
     pattern: "[a-z0-9][a-z0-9_.\\-]*", title: "Small letters, digits, - _ and .", maxlength: 64,
   });
   const save = h("button", { type: "submit" }, "Save dials");
-  let known = new Set();
+  const about = h("p", { class: "fine" });
+  let kept = new Set();
+  const tell = () => (save.textContent = kept.has(name.value) ? "Replace" : "Save dials");
   const refresh = async () => {
     const { data } = await get("/variants");
-    known = new Set(data.map((variant) => variant.name));
+    kept = new Set(data.map((variant) => variant.name));
     fill(list, data.map((variant) => row(variant, use, refresh)));
+    about.textContent = `Dials under a name. Any client uses one as a model: ${model.value.id}:${data[0]?.name ?? "pirate"}`;
+    tell();
   };
+  name.addEventListener("input", tell);
   const onsubmit = async (event) => {
     event.preventDefault();
-    await say(async () => {
+    await attempt(async () => {
       const feature_edits = wireEdits(shownEdits(chosenColumn()));
       const path = `/variants/${encodeURIComponent(name.value)}`;
-      if (known.has(name.value)) await send("PUT", path, { feature_edits });
+      if (kept.has(name.value)) await send("PUT", path, { feature_edits });
       else await send("POST", "/variants", { name: name.value, feature_edits });
+      say(`Saved as ${name.value}.`);
       name.value = "";
       await refresh();
     });
   };
   dials.watch(() => (save.disabled = !shownEdits(chosenColumn()).length));
-  model.watch((served) => served && say(refresh));
+  model.watch((served) => served && refresh().catch((error) => (about.textContent = error.message)));
   return h(
     "section",
     { class: "variants-section" },
     h("h3", {}, "Variants"),
+    about,
     list,
     h("form", { class: "row", onsubmit }, name, save),
   );
@@ -45,17 +53,11 @@ export function variantsView(use) {
 function row(variant, use, refresh) {
   const count = variant.feature_edits.length;
   const load = () =>
-    say(async () => {
-      const indices = variant.feature_edits.map(({ feature }) => feature);
-      const features = new Map((await Promise.all(indices.map((index) => get(`/features/${index}`)))).map((feature) => [feature.index, feature]));
-      use(
-        variant.feature_edits.map((edit) => {
-          const { label, h_max } = features.get(edit.feature);
-          return { feature: edit.feature, label, h_max, strength: edit.strength, mode: edit.mode ?? "set" };
-        }),
-      );
+    attempt(async () => {
+      const { data } = await send("POST", "/features/lookup", { features: variant.feature_edits.map(({ feature }) => feature) });
+      use(variant.feature_edits.map((edit, at) => ({ mode: "set", ...edit, label: data[at].label, h_max: data[at].h_max })));
     });
-  const drop = () => say(async () => (await send("DELETE", `/variants/${encodeURIComponent(variant.name)}`), await refresh()));
+  const drop = () => attempt(async () => (await send("DELETE", `/variants/${encodeURIComponent(variant.name)}`), await refresh()));
   return h(
     "li",
     {},
@@ -65,7 +67,7 @@ function row(variant, use, refresh) {
   );
 }
 
-async function say(work) {
+async function attempt(work) {
   try {
     await work();
   } catch (error) {
