@@ -245,6 +245,13 @@ def test_an_unknown_choice_is_answered_with_those_there_are(http):
     assert "'all', 'generation', 'prompt'" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "fields", [{"tools": [{"type": "function"}]}, {"tool_choice": "required"}, {"functions": [{}]}], ids=str
+)
+def test_who_asks_for_tools_is_told_what_to_do_instead(http, fields):
+    assert "response_format" in post(http, request(fields)).json()["error"]["message"]
+
+
 def test_a_misspelt_field_is_answered_with_the_nearest(http):
     answer = post(http, request({"feature_edit": []}))
     assert "Did you mean 'feature_edits'?" in answer.json()["error"]["message"]

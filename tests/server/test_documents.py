@@ -106,6 +106,7 @@ def test_the_page_needs_no_other_host(http, path):
     page = http.get(path)
     assert page.headers["content-type"].startswith("text/html")
     assert "ChatRequest" in page.text
+    assert "`" not in page.text.partition('id="types"')[0]
     assert not re.search(r"(src|href)=\"(https?:)?//", page.text)
 
 

@@ -1,6 +1,7 @@
 """Each row of the table of errors: something brings it about, and it is answered as the table says."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from litestar.testing import TestClient
@@ -67,8 +68,14 @@ SETTINGS = {
     "host_not_allowed": {"allow_host": ("here.example",)},
     "request_too_large": {"max_body_bytes": 10},
 }
-ELSEWHERE = {"not_ready"}
-"""`test_doorway.py` has a server that loads."""
+ELSEWHERE = {
+    "not_ready": "test_doorway.py",
+    "key_not_allowed": "test_rates.py",
+    "rate_limit_exceeded": "test_rates.py",
+    "concurrency_limit_exceeded": "test_rates.py",
+    "storage_failed": "test_variants.py",
+}
+"""Rows that another file brings about, because they need more than a request."""
 HEADERS = {
     401: {"www-authenticate": "Bearer"},
     429: {"retry-after": "1", "x-should-retry": "true"},
@@ -106,6 +113,8 @@ def test_a_server_that_does_not_take_everything(client_with: Callable[..., TestC
 
 def test_every_row_of_the_table_is_brought_about():
     assert {*BROUGHT_ABOUT, *FAILURES, *SETTINGS, *ELSEWHERE} == set(CODES)
+    for code, name in ELSEWHERE.items():
+        assert f'"{code}"' in Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def test_no_other_code_can_be_made():

@@ -48,5 +48,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "DetokenizeRequest": {"tokens": [1, 2, 3]},
 }
 
-ANSWERS: dict[str, Any] = msgspec.json.decode((files("steersman_server.documents") / "answers.json").read_bytes())
+ANSWERS: dict[str, Any] = msgspec.json.decode(
+    (files("steersman_server.documents") / "answers.json").read_bytes()
+)
 """What each operation gives, by its method and path; lists are cut short."""

@@ -1,6 +1,7 @@
 """A page of the OpenAPI description: plain HTML, without scripts, from no other host."""
 
 import json
+import re
 from html import escape
 from typing import Any
 
@@ -44,7 +45,7 @@ def page(document: Json) -> str:
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>steersman API</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
-        f"<h1>steersman API</h1><p>{escape(document['info']['description'])}</p>"
+        f"<h1>steersman API</h1><p>{_text(document['info']['description'])}</p>"
         f'<nav>{links}<a href="/schema/openapi.json">openapi.json</a></nav>'
         f'{"".join(parts)}<h2 id="types">types</h2>{kinds}</html>'
     )
@@ -56,7 +57,7 @@ def _operation(method: str, path: str, operation: Json) -> str:
         for parameter in operation.get("parameters", ())
     ]
     body = operation.get("requestBody", {}).get("content", {}).get("application/json")
-    shown = [f"<h3>{method.upper()} {escape(path)}</h3><p>{escape(operation.get('description', ''))}</p>"]
+    shown = [f"<h3>{method.upper()} {escape(path)}</h3><p>{_text(operation.get('description', ''))}</p>"]
     if rows:
         shown.append(_table(rows))
     if body:
@@ -64,13 +65,13 @@ def _operation(method: str, path: str, operation: Json) -> str:
             f"<p>Takes {_type(body['schema'])}, such as</p><pre>{escape(_json(body['example']))}</pre>"
         )
     answers = [
-        f"{status} {_type(content['schema'])}"
+        _type(content["schema"])
         for status, answer in operation["responses"].items()
         if status.startswith("2")
         for content in answer.get("content", {}).values()
     ]
     errors = ", ".join(status for status in operation["responses"] if not status.startswith("2"))
-    shown.append(f'<p>Gives {", ".join(answers)}. <span class="fine">Errors: {errors}.</span></p>')
+    shown.append(f'<p>Gives {" or ".join(answers)}. <span class="fine">Errors: {errors}.</span></p>')
     shown += [
         f"<details><summary>Such an answer</summary><pre>{escape(_json(content['example']))}</pre></details>"
         for status, answer in operation["responses"].items()
@@ -84,13 +85,13 @@ def _kind(name: str, schema: Json) -> str:
     rows = [
         (field, inner, inner.get("description", "")) for field, inner in schema.get("properties", {}).items()
     ]
-    about = escape(schema.get("description", ""))
+    about = _text(schema.get("description", ""))
     return f'<h3 id="{name}">{name}</h3><p>{about}</p>{_table(rows)}'
 
 
 def _table(rows: list[tuple[str, Json, str]]) -> str:
     cells = "".join(
-        f"<tr><td><code>{escape(name)}</code><br>{_type(schema)}</td><td>{escape(text)}{_default(schema)}</td></tr>"
+        f"<tr><td><code>{escape(name)}</code><br>{_type(schema)}</td><td>{_text(text)}{_default(schema)}</td></tr>"
         for name, schema, text in rows
     )
     return f"<table>{cells}</table>"
@@ -129,6 +130,11 @@ def _type(schema: Json) -> str:
         if key in schema
     ]
     return " ".join([f'<span class="fine">{schema.get("type", "anything")}</span>', *bounds])
+
+
+def _text(text: str) -> str:
+    """A text with its code shown as such."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _json(value: Any) -> str:

@@ -73,6 +73,8 @@ class StrictDecoder(Generic[T]):
         except msgspec.ValidationError as error:
             raise explain(error, {name: raw}, self._kind, under=name) from error
         if other.values is not None and value not in other.values:
+            if other.why:
+                raise RequestError(f"Unsupported '{name}'. {other.why}", param=name, code=other.code)
             if not other.values:
                 message = f"Unsupported parameter: '{name}'. Leave it out."
                 raise RequestError(message, param=name, code="unsupported_parameter")

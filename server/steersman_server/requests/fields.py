@@ -22,11 +22,16 @@ class OtherField:
     """Those that change nothing; None: all of the type do not."""
     code: Literal["unsupported_value", "unsupported_parameter"] = "unsupported_value"
     """Why another value is refused."""
+    why: str = ""
+    """The same in words."""
 
 
 ANY = OtherField(dict[str, msgspec.Raw])
 TEXT = OtherField(str)
 REFUSED = OtherField(Any, (), "unsupported_parameter")
+NO_TOOLS = (
+    "This server answers with text and calls no tools. For an answer of a given form use response_format."
+)
 
 OPENAI = {
     # who asks, what it costs, where it is kept
@@ -43,10 +48,10 @@ OPENAI = {
     "parallel_tool_calls": OtherField(bool),
     "reasoning_effort": OtherField(Efforts),
     "verbosity": OtherField(Literal["low", "medium", "high"]),
-    "function_call": OtherField(Any, ("none", "auto")),
-    "functions": OtherField(list[Any], ([],), "unsupported_parameter"),
-    "tool_choice": OtherField(Any, ("none", "auto")),
-    "tools": OtherField(list[Any], ([],), "unsupported_parameter"),
+    "function_call": OtherField(Any, ("none", "auto"), why=NO_TOOLS),
+    "functions": OtherField(list[Any], ([],), "unsupported_parameter", NO_TOOLS),
+    "tool_choice": OtherField(Any, ("none", "auto"), why=NO_TOOLS),
+    "tools": OtherField(list[Any], ([],), "unsupported_parameter", NO_TOOLS),
     # what it does not do
     "audio": REFUSED,
     "modalities": OtherField(list[str], (["text"],)),
