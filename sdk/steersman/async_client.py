@@ -8,9 +8,9 @@ import httpx
 
 from steersman.async_transport import AsyncTransport
 from steersman.connection import DEFAULT_TIMEOUT, Connection
-from steersman.resources.chat import AsyncChat
+from steersman.resources.chat import AsyncChat, AsyncCompletions
 from steersman.resources.features import AsyncFeatures
-from steersman.resources.others import AsyncCompletions, AsyncModels, AsyncRoot, AsyncSweeps, AsyncVariants
+from steersman.resources.others import AsyncModels, AsyncRoot, AsyncSweeps, AsyncVariants
 
 
 class AsyncClient(AsyncRoot):
@@ -23,7 +23,7 @@ class AsyncClient(AsyncRoot):
         timeout: Seconds without a sign of the server, or all that httpx offers; 600, and 5 to
             connect, if left out.
         max_retries: How often a request is sent again after a failed connection, a timeout or a
-            status of 408, 409, 429 or 500 and above.
+            status of 408, 429 or 500 and above.
         http: Sends the requests, with its own timeout, and is left open; this excludes `timeout`.
     """
 

@@ -8,10 +8,12 @@ import httpx
 from steersman.calls import Call, decode
 from steersman.connection import RETRIED, Connection, check_stream
 from steersman.errors import status_error
+from steersman.raw import RawResponse
 from steersman.retries import delay_after_failure, delay_after_status
-from steersman.stream import AsyncChatStream
+from steersman.stream import AsyncStream
 
 T = TypeVar("T")
+S = TypeVar("S", bound=AsyncStream[Any])
 
 
 class AsyncTransport:
@@ -24,7 +26,12 @@ class AsyncTransport:
         """The answer to `call`."""
         return decode((await self.request(call)).content, call.answer)
 
-    async def stream(self, call: Call[T]) -> AsyncChatStream:
+    async def raw(self, call: Call[T]) -> RawResponse[T]:
+        """The answer to `call`, unread."""
+        response = await self.request(call)
+        return RawResponse(response.status_code, response.headers, response.content, call.answer)
+
+    async def stream(self, call: Call[Any], kind: type[S]) -> S:
         """The answer to `call`, as it comes. From here on nothing is retried."""
         response = await self.request(call, stream=True)
         try:
@@ -32,7 +39,7 @@ class AsyncTransport:
         except Exception:
             await response.aclose()
             raise
-        return AsyncChatStream(response)
+        return kind(response)
 
     async def request(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
         """A 2xx answer: its head if `stream`, else all of it."""

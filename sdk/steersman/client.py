@@ -7,9 +7,9 @@ from typing import Self
 import httpx
 
 from steersman.connection import DEFAULT_TIMEOUT, Connection
-from steersman.resources.chat import Chat
+from steersman.resources.chat import Chat, Completions
 from steersman.resources.features import Features
-from steersman.resources.others import Completions, Models, Root, Sweeps, Variants
+from steersman.resources.others import Models, Root, Sweeps, Variants
 from steersman.transport import Transport
 
 
@@ -23,7 +23,7 @@ class Client(Root):
         timeout: Seconds without a sign of the server, or all that httpx offers; 600, and 5 to
             connect, if left out.
         max_retries: How often a request is sent again after a failed connection, a timeout or a
-            status of 408, 409, 429 or 500 and above.
+            status of 408, 429 or 500 and above.
         http: Sends the requests, with its own timeout, and is left open; this excludes `timeout`.
     """
 

@@ -22,7 +22,7 @@ class Connection:
     base_url: str
     """Without `/v1`."""
     max_retries: int = 2
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     timeout: httpx.Timeout | None = None
     """None: that of the httpx client."""
 
@@ -74,7 +74,10 @@ class Connection:
             return APITimeoutError(f"{self.base_url} did not answer in time: {reason}")
         if isinstance(error, httpx.DecodingError):
             return ResponseError(f"{self.base_url} answered with a body that cannot be decoded: {reason}")
-        return APIConnectionError(f"{self.base_url} cannot be reached: {reason}")
+        message = f"{self.base_url} cannot be reached: {reason}"
+        if isinstance(error, httpx.ConnectError):
+            message += ". Is a server running there? `steersman serve` starts one."
+        return APIConnectionError(message)
 
 
 def check_stream(kind: str) -> None:

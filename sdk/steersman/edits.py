@@ -1,11 +1,12 @@
 """Sets of edits, to be combined before they are sent."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, SupportsIndex, overload
+from typing import SupportsIndex, overload
 
 import msgspec
 
-from steersman.types import Feature, FeatureEdit
+from steersman.goodfire import read_controller, write_controller
+from steersman.types import JSON, Feature, FeatureEdit
 
 
 class Edits(tuple[FeatureEdit, ...]):
@@ -17,7 +18,7 @@ class Edits(tuple[FeatureEdit, ...]):
     __slots__ = ()
 
     @classmethod
-    def of(cls, edits: Iterable[FeatureEdit | dict[str, Any]]) -> "Edits":
+    def of(cls, edits: Iterable[FeatureEdit | JSON]) -> "Edits":
         """From edits, or dictionaries with the same fields.
 
         Raises:
@@ -35,6 +36,30 @@ class Edits(tuple[FeatureEdit, ...]):
             return cls(msgspec.json.decode(text, type=list[FeatureEdit]))
         except msgspec.ValidationError as error:
             raise ValueError(str(error)) from error
+
+    @classmethod
+    def from_goodfire(cls, given: JSON) -> "Edits":
+        """The edits of a Goodfire controller or of a Variant's JSON: `nudge` adds, `pin` sets, `mul` scales.
+
+        Raises:
+            ValueError: It is neither, it asks for what was never defined, or it also ends answers, which
+                edits cannot; `steersman.goodfire.read_controller` gives edits and conditions.
+        """
+        edits, aborts = read_controller(given)
+        if aborts:
+            raise ValueError(
+                f"It ends answers on {len(aborts)} condition(s), which edits cannot: "
+                "steersman.goodfire.read_controller gives edits and `abort_when`."
+            )
+        return cls(edits)
+
+    def to_goodfire(self) -> JSON:
+        """A Goodfire controller that says the same.
+
+        Raises:
+            ValueError: An edit says what a controller has no words for: a phase, roles, raw units, `not`.
+        """
+        return write_controller(self)
 
     def json(self) -> str:
         """A list of edits, as a request says them."""

@@ -11,8 +11,11 @@
             ├── AuthenticationError   401
             ├── PermissionDeniedError 403
             ├── NotFoundError         404
+            ├── ConflictError         409
+            ├── RequestTooLargeError  413
             ├── RateLimitError        429
             └── InternalServerError   500 and above
+                └── NotReadyError     503
 
 A request that is wrong before it is sent is a `ValueError`.
 """
@@ -107,12 +110,24 @@ class NotFoundError(APIStatusError):
     """404: no such model, feature or path."""
 
 
+class ConflictError(APIStatusError):
+    """409: a variant of that name is there already."""
+
+
+class RequestTooLargeError(APIStatusError):
+    """413: the request holds more than the server accepts."""
+
+
 class RateLimitError(APIStatusError):
     """429: the server has too much to do."""
 
 
 class InternalServerError(APIStatusError):
-    """500 and above: the server failed, or is not ready."""
+    """500 and above: the server failed; its log has the `request_id`."""
+
+
+class NotReadyError(InternalServerError):
+    """503: the server is starting or stopping."""
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {
@@ -120,7 +135,10 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     401: AuthenticationError,
     403: PermissionDeniedError,
     404: NotFoundError,
+    409: ConflictError,
+    413: RequestTooLargeError,
     429: RateLimitError,
+    503: NotReadyError,
 }
 
 

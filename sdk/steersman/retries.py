@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-RETRIED = frozenset({408, 409, 429})
+RETRIED = frozenset({408, 429})
+"""And all from 500 up. 409 is not among them: a name that is taken stays taken."""
 FIRST_DELAY_S = 0.5
 MAX_BACKOFF_S = 8.0
 MAX_DELAY_S = 60.0

@@ -8,10 +8,12 @@ import httpx
 from steersman.calls import Call, decode
 from steersman.connection import RETRIED, Connection, check_stream
 from steersman.errors import status_error
+from steersman.raw import RawResponse
 from steersman.retries import delay_after_failure, delay_after_status
-from steersman.stream import ChatStream
+from steersman.stream import Stream
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Stream[Any])
 
 
 class Transport:
@@ -24,7 +26,12 @@ class Transport:
         """The answer to `call`."""
         return decode(self.request(call).content, call.answer)
 
-    def stream(self, call: Call[T]) -> ChatStream:
+    def raw(self, call: Call[T]) -> RawResponse[T]:
+        """The answer to `call`, unread."""
+        response = self.request(call)
+        return RawResponse(response.status_code, response.headers, response.content, call.answer)
+
+    def stream(self, call: Call[Any], kind: type[S]) -> S:
         """The answer to `call`, as it comes. From here on nothing is retried."""
         response = self.request(call, stream=True)
         try:
@@ -32,7 +39,7 @@ class Transport:
         except Exception:
             response.close()
             raise
-        return ChatStream(response)
+        return kind(response)
 
     def request(self, call: Call[Any], *, stream: bool = False) -> httpx.Response:
         """A 2xx answer: its head if `stream`, else all of it."""

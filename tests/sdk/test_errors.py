@@ -15,10 +15,12 @@ BODY = b'{"error": {"message": "No feature 99", "type": "t", "param": "p", "code
         (401, steersman.AuthenticationError),
         (403, steersman.PermissionDeniedError),
         (404, steersman.NotFoundError),
-        (409, steersman.APIStatusError),
+        (409, steersman.ConflictError),
+        (413, steersman.RequestTooLargeError),
+        (418, steersman.APIStatusError),
         (429, steersman.RateLimitError),
         (500, steersman.InternalServerError),
-        (503, steersman.InternalServerError),
+        (503, steersman.NotReadyError),
     ],
 )
 def test_each_status_has_its_class(status: int, cls: type[steersman.APIStatusError]) -> None:

@@ -122,7 +122,7 @@ def test_goodfire_s_controller_means_what_our_edits_mean(http):
         "name": "controller__1",
         **empty,
     }
-    when = {"all": [{"feature": 7, "op": ">", "value": 0.1}]}
+    when = {"feature": 7, "op": ">", "value": 0.1}
     ours = [{"feature": 7, "strength": 1.0}, {"feature": 7, "mode": "add", "strength": 0.5, "when": when}]
     theirs = ask(http, controller=controller)
     assert text(theirs) == text(ask(http, feature_edits=ours))

@@ -3,6 +3,7 @@
 from steersman.calls.answers import (
     ChatOptions,
     CompletionOptions,
+    Prompt,
     SweepOptions,
     create_chat,
     create_completion,
@@ -10,6 +11,7 @@ from steersman.calls.answers import (
 )
 from steersman.calls.call import Call, FeatureLike, decode, index_of, indices_of
 from steersman.calls.features import (
+    FeatureFilters,
     attribute,
     contrast,
     dashboard,
@@ -22,6 +24,7 @@ from steersman.calls.features import (
     neighbors,
     next_tokens,
     rerank,
+    search_features,
 )
 from steersman.calls.server import (
     create_variant,
@@ -35,13 +38,16 @@ from steersman.calls.server import (
     list_variants,
     replace_variant,
     tokenize,
+    tokenizer_info,
 )
 
 __all__ = [
     "Call",
     "ChatOptions",
     "CompletionOptions",
+    "FeatureFilters",
     "FeatureLike",
+    "Prompt",
     "SweepOptions",
     "attribute",
     "contrast",
@@ -71,5 +77,7 @@ __all__ = [
     "next_tokens",
     "replace_variant",
     "rerank",
+    "search_features",
     "tokenize",
+    "tokenizer_info",
 ]

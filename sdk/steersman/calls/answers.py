@@ -69,6 +69,7 @@ class CompletionOptions(AnswerOptions, total=False):
     n: int
     echo: bool
     logprobs: int | None
+    stream_options: StreamOptions | JSON | None
 
 
 class SweepOptions(AnswerOptions, total=False):
@@ -78,6 +79,10 @@ class SweepOptions(AnswerOptions, total=False):
     score: bool
 
 
+Prompt = str | Sequence[int] | Sequence[str] | Sequence[Sequence[int]]
+"""A text, token ids, or several of either."""
+
+
 def create_chat(messages: Messages, options: ChatOptions, *, stream: bool) -> Call[ChatCompletion]:
     """`POST /v1/chat/completions`. A stream asks for its usage unless `stream_options` says otherwise.
 
@@ -85,20 +90,17 @@ def create_chat(messages: Messages, options: ChatOptions, *, stream: bool) -> Ca
         ValueError: A field is misspelt or holds what it may not; the message gives its place.
     """
     fields: dict[str, Any] = {**options, "messages": list(messages), "stream": stream}
-    if stream and fields.get("stream_options") is None:
-        fields["stream_options"] = StreamOptions(include_usage=True)
-    return post("/v1/chat/completions", ChatRequest, fields, ChatCompletion)
+    return post("/v1/chat/completions", ChatRequest, _with_usage(fields), ChatCompletion)
 
 
-def create_completion(
-    *, prompt: str | Sequence[int] | Sequence[str], **options: Unpack[CompletionOptions]
-) -> Call[Completion]:
-    """Continue a text, or several, with no chat template around it.
+def create_completion(prompt: Prompt, options: CompletionOptions, *, stream: bool) -> Call[Completion]:
+    """`POST /v1/completions`. A stream asks for its usage unless `stream_options` says otherwise.
 
     Raises:
-        ValueError: A field is misspelt or holds what it may not; nothing was sent.
+        ValueError: A field is misspelt or holds what it may not; the message gives its place.
     """
-    return post("/v1/completions", CompletionRequest, {**options, "prompt": prompt}, Completion)
+    fields: dict[str, Any] = {**options, "prompt": prompt, "stream": stream}
+    return post("/v1/completions", CompletionRequest, _with_usage(fields), Completion)
 
 
 def create_sweep(
@@ -111,3 +113,9 @@ def create_sweep(
     """
     fields = {**options, "messages": list(messages), "sweep": [list(edits) for edits in sweep]}
     return post("/v1/sweeps", SweepRequest, fields, Sweep)
+
+
+def _with_usage(fields: dict[str, Any]) -> dict[str, Any]:
+    if fields["stream"] and fields.get("stream_options") is None:
+        fields["stream_options"] = StreamOptions(include_usage=True)
+    return fields

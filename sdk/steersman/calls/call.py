@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
-from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, Self, TypeVar, cast, runtime_checkable
 
 import msgspec
 
@@ -114,5 +114,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Real):
         return float(value)
     if isinstance(value, Iterable):
-        return list(value)
+        return list(cast(Iterable[Any], value))
     raise TypeError(f"A request cannot hold {value!r} of type {type(value).__name__}.")

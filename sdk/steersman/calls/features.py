@@ -1,7 +1,7 @@
 """Calls about features: found, read, related, and measured on conversations."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from steersman.calls.call import Call, FeatureLike, index_of, indices_of, post
 from steersman.types import (
@@ -35,36 +35,59 @@ from steersman.types import (
 )
 
 MAX_PAGE = 100
+Sort = Literal["index", "density", "-density", "h_max", "-h_max", "rating", "-rating"]
+
+
+class FeatureFilters(TypedDict, total=False):
+    """Which features to leave out of a search or a list."""
+
+    min_rating: float | None
+    """Keep labels that stood their tests at least so well, 0 to 1."""
+    min_density: float | None
+    max_density: float | None
+    """Bounds on the share of tokens on which it fires."""
+    trusted: bool | None
+    """Keep labels that are above chance."""
+    kind: str | None
+    """Keep labels about this: token, context, topic, syntax, position, output, mixed, unclear or none."""
+    flag: str | None
+    without_flag: str | None
+    """Keep features with, or without, a flag such as `always_on`."""
+    hidden: bool | None
+    """Keep those that moderation hides, too."""
+
+
+def search_features(
+    query: str,
+    *,
+    mode: SearchMode | None = None,
+    limit: int = 20,
+    after: str | None = None,
+    **filters: Unpack[FeatureFilters],
+) -> Call[FeaturePage]:
+    """Features whose label fits `query`, best first, in pages of `limit` (1 to 100).
+
+    `mode` is `semantic`, `keyword` or `hybrid`; the best that the server's catalogue can, if left out.
+    `filters` are the fields of `FeatureFilters`. Iterating over the answer goes on to the pages after it.
+    """
+    if not query.strip():
+        raise ValueError("The search is empty: give it words, or list the features instead.")
+    return _page(filters, limit, query=query, mode=mode, after=after)
 
 
 def list_features(
-    query: str | None = None,
     *,
-    mode: SearchMode | None = None,
-    sort: str | None = None,
-    min_rating: float | None = None,
-    min_density: float | None = None,
-    max_density: float | None = None,
-    trusted: bool | None = None,
-    limit: int = 20,
+    sort: Sort | None = None,
+    limit: int = 100,
     after: str | None = None,
+    **filters: Unpack[FeatureFilters],
 ) -> Call[FeaturePage]:
-    """`GET /v1/features`: a page of the features that match `query`, or of all."""
-    if not 1 <= limit <= MAX_PAGE:
-        raise ValueError(f"limit={limit}: a page holds 1 to {MAX_PAGE} features.")
-    if query is not None and not query.strip():
-        raise ValueError("The search is empty: give it words, or list the features instead.")
-    return Call("GET", "/v1/features", FeaturePage).with_query(
-        query=query,
-        mode=mode,
-        sort=sort,
-        min_rating=min_rating,
-        min_density=min_density,
-        max_density=max_density,
-        trusted=trusted,
-        limit=limit,
-        after=after,
-    )
+    """All features, in pages of `limit` (1 to 100).
+
+    `sort`: `index` (as without it), `density`, `h_max` or `rating`, with a minus for the largest first.
+    `filters` are the fields of `FeatureFilters`. Iterating over the answer goes on to the pages after it.
+    """
+    return _page(filters, limit, sort=sort, after=after)
 
 
 def get_feature(feature: FeatureLike) -> Call[Feature]:
@@ -212,3 +235,14 @@ def next_tokens(
         "sort_by": sort_by,
     }
     return post("/v1/logits", LogitsRequest, fields, NextTokens)
+
+
+def _page(filters: FeatureFilters, limit: int, **parameters: str | None) -> Call[FeaturePage]:
+    if not 1 <= limit <= MAX_PAGE:
+        raise ValueError(f"limit={limit}: a page holds 1 to {MAX_PAGE} features.")
+    unknown = sorted(filters.keys() - FeatureFilters.__annotations__.keys())
+    if unknown:
+        raise ValueError(
+            f"There is no filter {unknown[0]!r}; there are {', '.join(FeatureFilters.__annotations__)}."
+        )
+    return Call("GET", "/v1/features", FeaturePage).with_query(**parameters, **filters, limit=limit)

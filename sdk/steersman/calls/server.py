@@ -16,6 +16,7 @@ from steersman.types import (
     Model,
     ModelList,
     TokenizeRequest,
+    TokenizerInfo,
     Tokens,
     Variant,
     VariantImport,
@@ -28,7 +29,7 @@ def health() -> Call[Health]:
     """What the server serves, once it is ready.
 
     Raises:
-        InternalServerError: It is not ready yet (503).
+        NotReadyError: It is starting or stopping.
     """
     return Call("GET", "/health", Health)
 
@@ -111,10 +112,15 @@ def import_variants(
 
 
 def tokenize(
-    text: str | None = None, *, messages: Messages | None = None, add_special_tokens: bool = False
+    text: str | None = None,
+    *,
+    messages: Messages | None = None,
+    model: str | Variant | None = None,
+    add_special_tokens: bool = False,
 ) -> Call[Tokens]:
     """The tokens of a text, or of a conversation as the model reads it."""
     fields = {
+        "model": model,
         "prompt": text,
         "messages": None if messages is None else list(messages),
         "add_special_tokens": add_special_tokens,
@@ -123,9 +129,15 @@ def tokenize(
     return post("/tokenize", TokenizeRequest, fields, Tokens)
 
 
-def detokenize(tokens: Sequence[int]) -> Call[Detokenized]:
+def detokenize(tokens: Sequence[int], *, model: str | Variant | None = None) -> Call[Detokenized]:
     """The text of some tokens."""
-    return post("/detokenize", DetokenizeRequest, {"tokens": tokens}, Detokenized)
+    fields = {"tokens": tokens, "model": model}
+    return post("/detokenize", DetokenizeRequest, fields, Detokenized)
+
+
+def tokenizer_info() -> Call[TokenizerInfo]:
+    """Vocabulary size, special tokens and chat template."""
+    return Call("GET", "/tokenizer_info", TokenizerInfo)
 
 
 def _variant(name: str) -> str:

@@ -1,18 +1,23 @@
-"""Methods made of calls: a call is described once, and sent by either client."""
+"""Methods made of calls: a call is described once, and sent by either client.
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+`sent(build)` and `paged(build)` are methods of a `Resource`, `awaited(build)` and `awaited_pages(build)`
+those of an `AsyncResource`. Each has the parameters of `build`, and `with_raw_response` beside it.
+"""
+
+from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any, Generic, ParamSpec, TypeVar
-
-import httpx
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from steersman.async_transport import AsyncTransport
-from steersman.calls import Call, decode
+from steersman.calls import Call
+from steersman.pages import AsyncFeatureList, FeatureList
+from steersman.raw import RawResponse
 from steersman.transport import Transport
+from steersman.types import FeaturePage
 
 P = ParamSpec("P")
 T = TypeVar("T")
+B = TypeVar("B")
 
 
 class Resource:
@@ -29,44 +34,11 @@ class AsyncResource:
         self._transport = transport
 
 
-@dataclass(frozen=True)
-class RawResponse(Generic[T]):
-    """An answer before it is read: what HTTP said of it, and the answer itself by `parse`."""
-
-    status_code: int
-    headers: httpx.Headers
-    content: bytes
-    _answer: type[T]
-
-    @property
-    def request_id(self) -> str | None:
-        """What the server calls this request in its log."""
-        return self.headers.get("x-request-id")
-
-    def parse(self) -> T:
-        """The answer.
-
-        Raises:
-            ResponseError: The body is something else.
-        """
-        return decode(self.content, self._answer)
-
-
-def sent(build: Callable[P, Call[T]]) -> "Method[P, T]":
-    """A method that sends the call which `build` describes."""
-    return Method(build)
-
-
-def awaited(build: Callable[P, Call[T]]) -> "AsyncMethod[P, T]":
-    """An asynchronous method that sends the call which `build` describes."""
-    return AsyncMethod(build)
-
-
 class Bound(Generic[P, T]):
     """A method of one client; `with_raw_response` gives headers and request id with the answer."""
 
-    def __init__(self, build: Callable[P, Call[T]], transport: Transport) -> None:
-        self._build, self._transport = build, transport
+    def __init__(self, build: Callable[P, Call[T]], of: Resource) -> None:
+        self._build, self._transport = build, of._transport  # pyright: ignore[reportPrivateUsage] # its own method
         update_wrapper(self, build)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -75,50 +47,91 @@ class Bound(Generic[P, T]):
 
     def with_raw_response(self, *args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
         """The answer with what HTTP said of it."""
-        call = self._build(*args, **kwargs)
-        response = self._transport.request(call)
-        return RawResponse(response.status_code, response.headers, response.content, call.answer)
+        return self._transport.raw(self._build(*args, **kwargs))
 
 
 class AsyncBound(Generic[P, T]):
     """The same, awaited."""
 
-    def __init__(self, build: Callable[P, Call[T]], transport: AsyncTransport) -> None:
-        self._build, self._transport = build, transport
+    def __init__(self, build: Callable[P, Call[T]], of: AsyncResource) -> None:
+        self._build, self._transport = build, of._transport  # pyright: ignore[reportPrivateUsage] # its own method
         update_wrapper(self, build)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Send it, and read the answer."""
-        return self._transport.send(self._build(*args, **kwargs))
+        return await self._transport.send(self._build(*args, **kwargs))
 
     async def with_raw_response(self, *args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
         """The answer with what HTTP said of it."""
+        return await self._transport.raw(self._build(*args, **kwargs))
+
+
+class BoundPages(Generic[P]):
+    """A method of one client whose answer goes on, page after page."""
+
+    def __init__(self, build: Callable[P, Call[FeaturePage]], of: Resource) -> None:
+        self._build, self._transport = build, of._transport  # pyright: ignore[reportPrivateUsage] # its own method
+        update_wrapper(self, build)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> FeatureList:
+        """Ask for the first page."""
         call = self._build(*args, **kwargs)
-        response = await self._transport.request(call)
-        return RawResponse(response.status_code, response.headers, response.content, call.answer)
+        return FeatureList(self._transport.send(call), call, self._transport)
+
+    def with_raw_response(self, *args: P.args, **kwargs: P.kwargs) -> RawResponse[FeaturePage]:
+        """The first page alone, with what HTTP said of it."""
+        return self._transport.raw(self._build(*args, **kwargs))
 
 
-class Method(Generic[P, T]):
+class AsyncBoundPages(Generic[P]):
+    """The same, awaited."""
+
+    def __init__(self, build: Callable[P, Call[FeaturePage]], of: AsyncResource) -> None:
+        self._build, self._transport = build, of._transport  # pyright: ignore[reportPrivateUsage] # its own method
+        update_wrapper(self, build)
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> AsyncFeatureList:
+        """Ask for the first page."""
+        call = self._build(*args, **kwargs)
+        return AsyncFeatureList(await self._transport.send(call), call, self._transport)
+
+    async def with_raw_response(self, *args: P.args, **kwargs: P.kwargs) -> RawResponse[FeaturePage]:
+        """The first page alone, with what HTTP said of it."""
+        return await self._transport.raw(self._build(*args, **kwargs))
+
+
+class Method(Generic[B]):
     """Descriptor of a method; what it does is said by the call it sends."""
 
-    def __init__(self, build: Callable[P, Call[T]]) -> None:
-        self.build = build
-        self.__doc__, self.__wrapped__ = build.__doc__, build
+    def __init__(self, build: Callable[..., Call[Any]], bound: Callable[[Any, Any], B]) -> None:
+        self.build, self._bound = build, bound
+        self.__doc__, self.__wrapped__ = build.__doc__, build  # help() and inspect look at the class
 
-    def __get__(self, instance: Resource | None, owner: type[Any] | None = None) -> Bound[P, T]:
-        if instance is None:
-            return self  # type: ignore[return-value] # help() and inspect look at the class
-        return Bound(self.build, instance._transport)
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> "Method[B]": ...
+
+    @overload
+    def __get__(self, instance: Resource | AsyncResource, owner: type[Any]) -> B: ...
+
+    def __get__(self, instance: Resource | AsyncResource | None, owner: type[Any]) -> "Method[B] | B":
+        return self if instance is None else self._bound(self.build, instance)
 
 
-class AsyncMethod(Generic[P, T]):
+def sent(build: Callable[P, Call[T]]) -> Method[Bound[P, T]]:
+    """A method that sends the call which `build` describes."""
+    return Method(build, Bound)
+
+
+def awaited(build: Callable[P, Call[T]]) -> Method[AsyncBound[P, T]]:
     """The same for an asynchronous client."""
+    return Method(build, AsyncBound)
 
-    def __init__(self, build: Callable[P, Call[T]]) -> None:
-        self.build = build
-        self.__doc__, self.__wrapped__ = build.__doc__, build
 
-    def __get__(self, instance: AsyncResource | None, owner: type[Any] | None = None) -> AsyncBound[P, T]:
-        if instance is None:
-            return self  # type: ignore[return-value]
-        return AsyncBound(self.build, instance._transport)
+def paged(build: Callable[P, Call[FeaturePage]]) -> Method[BoundPages[P]]:
+    """A method that asks for pages of features."""
+    return Method(build, BoundPages)
+
+
+def awaited_pages(build: Callable[P, Call[FeaturePage]]) -> Method[AsyncBoundPages[P]]:
+    """The same for an asynchronous client."""
+    return Method(build, AsyncBoundPages)

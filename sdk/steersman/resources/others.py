@@ -4,18 +4,6 @@ from steersman import calls
 from steersman.resources.method import AsyncResource, Resource, awaited, sent
 
 
-class Completions(Resource):
-    """`client.completions`: texts continued, with no chat template."""
-
-    create = sent(calls.create_completion)
-
-
-class AsyncCompletions(AsyncResource):
-    """`client.completions`: texts continued, with no chat template."""
-
-    create = awaited(calls.create_completion)
-
-
 class Models(Resource):
     """`client.models`: what the server answers for."""
 
@@ -71,6 +59,7 @@ class Root(Resource):
     logits = sent(calls.next_tokens)
     tokenize = sent(calls.tokenize)
     detokenize = sent(calls.detokenize)
+    tokenizer_info = sent(calls.tokenizer_info)
 
 
 class AsyncRoot(AsyncResource):
@@ -80,3 +69,4 @@ class AsyncRoot(AsyncResource):
     logits = awaited(calls.next_tokens)
     tokenize = awaited(calls.tokenize)
     detokenize = awaited(calls.detokenize)
+    tokenizer_info = awaited(calls.tokenizer_info)

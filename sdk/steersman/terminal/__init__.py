@@ -3,7 +3,7 @@
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 
 from steersman.calls import ChatOptions
@@ -90,7 +90,7 @@ def _ready(url: str, server: LocalServer | None) -> tuple[str, Health]:
 
 
 @contextmanager
-def _waiting() -> Iterator[Callable[[float], None]]:
+def _waiting() -> Generator[Callable[[float], None], None, None]:
     """Something to call with the seconds waited so far, which a person at a terminal then sees."""
     shown = False
 

@@ -102,6 +102,8 @@ class TerminalChat:
                 self._note("(a new conversation)")
             case "help":
                 self._print(slash.HELP)
+            case "quit":
+                raise AssertionError("run() ends before")
 
     def _say(self, text: str) -> None:
         messages = [*self._messages, Message("user", text)]

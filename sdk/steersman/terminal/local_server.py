@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -46,7 +46,7 @@ def serve_command(port: int) -> list[str]:
 
 
 @contextmanager
-def running_server() -> Iterator[LocalServer]:
+def running_server() -> Generator[LocalServer, None, None]:
     """A server that is starting on a free port; it ends with the block, and with this process."""
     port = _free_port()
     with tempfile.TemporaryFile() as log, _ending_on_signals():
@@ -99,7 +99,7 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _ending_on_signals() -> Iterator[None]:
+def _ending_on_signals() -> Generator[None, None, None]:
     """Turn the signals that would end this process at once into an orderly exit."""
     signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.signal(number, lambda number, _: sys.exit(128 + number)) for number in signals}

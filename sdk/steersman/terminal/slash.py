@@ -111,7 +111,8 @@ def parse(line: str) -> Line | None:
             return Explain(_index(token))
         case (("steer" | "unsteer" | "search" | "show" | "why"), _):
             raise ValueError(f"/{name} is used as follows:\n{_usage(name)}")
-    raise ValueError(f"There is no /{name}; /help lists what there is.")
+        case _:
+            raise ValueError(f"There is no /{name}; /help lists what there is.")
 
 
 def _edit(feature: str, strength: str, mode: str) -> FeatureEdit:

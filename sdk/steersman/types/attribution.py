@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from steersman.notebook import attribution_html
+from steersman.summaries import summary
 from steersman.types.steering import FeatureEdit
 
 Method = Literal["gradient", "gradient_x_activation"]
@@ -110,6 +111,10 @@ class ChoiceAttribution(Struct, frozen=True):
             for each in self.top(k)
             if each.attribution
         ]
+
+    def __repr__(self) -> str:
+        items = [f"{each.feature} {each.label!r} {each.attribution:+.3g}" for each in self.top()]
+        return summary("ChoiceAttribution", f"{self.method} of {len(self.tokens)} tokens", items)
 
     def _repr_html_(self) -> str:
         return attribution_html(self)

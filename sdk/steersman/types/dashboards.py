@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from steersman.notebook import dashboard_html
 from steersman.types.features import Example, Feature
 
 
@@ -106,3 +107,9 @@ class FeatureDashboard(Struct, frozen=True, kw_only=True):
     echoes: list[int]
     """Other features that say the same."""
     moderation: list[ModerationNote]
+
+    def __repr__(self) -> str:
+        return f"FeatureDashboard({self.feature.index}: {self.feature.label!r})"
+
+    def _repr_html_(self) -> str:
+        return dashboard_html(self)

@@ -5,7 +5,8 @@ from typing import Literal
 from msgspec import Struct
 
 from steersman.notebook import feature_html
-from steersman.types.conditions import Condition, Operator
+from steersman.types.conditions import Condition, Operator, Unit
+from steersman.types.messages import Role
 from steersman.types.steering import FeatureEdit, Mode, Phase
 
 
@@ -56,9 +57,18 @@ class Feature(Struct, frozen=True, kw_only=True, omit_defaults=True):
     bundle: str = ""
     """The bundle that it belongs to; with `index` this is what tells it from every other."""
 
-    def edit(self, strength: float, mode: Mode = "set", *, phase: Phase = "all") -> FeatureEdit:
+    def edit(
+        self,
+        strength: float,
+        mode: Mode = "set",
+        *,
+        unit: Unit = "h_max",
+        phase: Phase = "all",
+        roles: tuple[Role, ...] | None = None,
+        when: Condition | None = None,
+    ) -> FeatureEdit:
         """An edit of this feature; `strength` in units of its h_max, for `scale` a factor."""
-        return FeatureEdit(self.index, strength, mode, phase=phase)
+        return FeatureEdit(self.index, strength, mode, unit, phase, roles, when)
 
     def __eq__(self, other: object) -> bool:
         """The same feature, whatever else is known of it here and there."""

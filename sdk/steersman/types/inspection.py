@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from steersman.notebook import inspection_html
+from steersman.notebook import attribution_html, contrast_html, inspection_html, next_tokens_html
+from steersman.summaries import summary
 from steersman.types.attribution import Aggregate, ChoiceAttribution, Method, Sign, Target
 from steersman.types.conditions import FeatureIndex
 from steersman.types.messages import Conversation
@@ -97,6 +98,10 @@ class Inspection(Struct, frozen=True, kw_only=True):
                 found.setdefault(each.feature, []).append((token.position, each.activation))
         return found
 
+    def __repr__(self) -> str:
+        items = [f"{each.feature} {each.label!r} max {each.max:.3g}" for each in self.features]
+        return summary("Inspection", f"{self.num_tokens} tokens", items)
+
     def _repr_html_(self) -> str:
         return inspection_html(self)
 
@@ -127,6 +132,9 @@ class AttributionResult(Struct, frozen=True, kw_only=True):
     object: Literal["attribution"]
     model: str
     attribution: ChoiceAttribution
+
+    def _repr_html_(self) -> str:
+        return attribution_html(self.attribution)
 
 
 class ContrastRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -176,6 +184,13 @@ class Contrast(Struct, frozen=True, kw_only=True):
     negative: list[ContrastedFeature]
     """More in the second."""
 
+    def __repr__(self) -> str:
+        items = [f"{each.feature} {each.label!r} {each.score:+.2f}" for each in self.positive]
+        return summary("Contrast", f"{len(self.positive)} more in the first set", items)
+
+    def _repr_html_(self) -> str:
+        return contrast_html(self)
+
 
 class LogitsRequest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """`POST /v1/logits`: what would come next, under edits."""
@@ -214,3 +229,10 @@ class NextTokens(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of the distribution, in nats."""
     kl_from_plain: float | None = None
     """How far the edits moved it: KL divergence of the steered from the plain distribution, in nats."""
+
+    def __repr__(self) -> str:
+        items = [f"{each.token!r} {each.logprob:.2f}" for each in self.data]
+        return summary("NextTokens", f"entropy {self.entropy:.2f}", items)
+
+    def _repr_html_(self) -> str:
+        return next_tokens_html(self)

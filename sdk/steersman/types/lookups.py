@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, overload
 from msgspec import Meta, Struct
 
 from steersman.notebook import features_html
+from steersman.summaries import summary
 from steersman.types.conditions import FeatureIndex
 from steersman.types.features import Feature
 
@@ -95,6 +96,9 @@ class FeatureGroup(Struct, frozen=True, kw_only=True):
         """Those of one alone."""
         rest = FeatureGroup.of(other)
         return (self - rest) | (rest - self)
+
+    def __repr__(self) -> str:
+        return summary("FeatureGroup", f"{len(self)}", [f"{each.index} {each.label!r}" for each in self.data])
 
     def _repr_html_(self) -> str:
         return features_html(self.data)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from steersman.notebook import receipt_html
 from steersman.types.conditions import Condition, FeatureIndex, Unit
 from steersman.types.messages import Role
 
@@ -88,3 +89,6 @@ class SteeringReceipt(Struct, frozen=True, omit_defaults=True):
     """The seed that was used, drawn by the server where the request gave none."""
     abort: list[AbortReport] = []
     """The choices that a condition ended."""
+
+    def _repr_html_(self) -> str:
+        return receipt_html(self)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from steersman.notebook import sweep_html
 from steersman.types.chat import FinishReason
 from steersman.types.messages import AnswerMessage, Conversation
 from steersman.types.sampling import SamplingFields
@@ -49,3 +50,6 @@ class Sweep(Struct, frozen=True, kw_only=True):
     data: list[SweepRow]
     usage: Usage
     system_fingerprint: str
+
+    def _repr_html_(self) -> str:
+        return sweep_html(self)
