@@ -1,10 +1,17 @@
 """Tiny random models: every test here runs without a download."""
 
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
+from filelock import FileLock
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from steersman_engine.commands import default_cache
 from steersman_engine.host import HostModel
 from steersman_engine.sae import SAE
 
@@ -13,6 +20,8 @@ TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 LAYER = 1
+NODE = Path(__file__).parent / "server" / "node"
+INSTALL_S, RUN_S = 120, 120
 
 torch.set_num_threads(1)  # tiny models run slower on more
 
@@ -77,3 +86,35 @@ def tiny_sae() -> SAE:
         b_dec=torch.randn(32, generator=generator) * 0.1,
         threshold=torch.rand(40, generator=generator) * 0.5,
     )
+
+
+@pytest.fixture(scope="session")
+def run_node() -> Callable[[str], str]:
+    """Runs the script for OpenAI's Node package, which is fetched once, against a server."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("Node is not installed: OpenAI's Node package is not tried.")
+    folder = default_cache() / "test" / "node-openai"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        _install(folder)
+        shutil.copy(NODE / "script.mjs", folder)
+
+    def run(url: str) -> str:
+        command = ["node", "script.mjs", url]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=RUN_S, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def _install(folder: Path) -> None:
+    wanted, kept = (NODE / "package.json").read_bytes(), folder / "package.json"
+    if (folder / "node_modules" / "openai").is_dir() and kept.exists() and kept.read_bytes() == wanted:
+        return
+    kept.write_bytes(wanted)
+    command = ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_S, check=False)
+    if done.returncode:
+        kept.unlink()
+        pytest.skip(f"npm cannot fetch OpenAI's Node package: {done.stderr[-300:]}")

