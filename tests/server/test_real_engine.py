@@ -135,6 +135,30 @@ def test_goodfire_s_controller_means_what_our_edits_mean(http):
     assert ask(http, controller=variant)["steering"]["edits"][0]["mode"] == "add"
 
 
+def test_goodfire_s_groups_nest_and_its_events_end_the_answer(http):
+    def of(index):
+        return {
+            "features": [{"uuid": "u", "label": "a", "index_in_sae": index, "max_activation_strength": 1}]
+        }
+
+    def scope(conditionals, operator, event_name=None):
+        inner = {"interventions": [], "scopes": []}
+        group = {"conditionals": conditionals, "operator": operator}
+        return {"conditionals": group, "controller": inner, "is_active": False, "event_name": event_name}
+
+    never = {"left_hand": of(7), "right_hand": 1e6, "operator": ">"}
+    always = {"left_hand": of(3), "right_hand": of(3), "operator": ">="}
+    both = {"conditionals": [never, always], "operator": "AND"}
+    for conditionals, operator, reason in (
+        ([both, always], "OR", "content_filter"),
+        ([both, never], "OR", "length"),
+        ([both, always], "AND", "length"),
+    ):
+        controller = {"interventions": [], "scopes": [scope(conditionals, operator, "e")]}
+        answer = ask(http, controller=controller, ignore_eos=True)
+        assert answer["choices"][0]["finish_reason"] == reason
+
+
 def test_json_is_json_under_edits(http):
     schema = {
         "type": "object",
@@ -154,7 +178,7 @@ def test_an_answer_may_be_kept_from_ending(http):
     assert answer["usage"]["completion_tokens"] >= 20
 
 
-def test_a_sweep_s_rows_are_the_answers_asked_for_one_by_one(http):
+def test_a_sweep_s_rows_are_the_answers_asked_for_one_by_one(http, really_served):
     sweep = [[], [EDIT], [EDIT | {"strength": -1.0}]]
     body = {
         "messages": [{"role": "user", "content": "Hi"}],
@@ -163,7 +187,10 @@ def test_a_sweep_s_rows_are_the_answers_asked_for_one_by_one(http):
         "sweep": sweep,
         "score": True,
     }
+    before = really_served.engine.stats().half_reused_tokens_total
     answer = http.post("/v1/sweeps", json=body).json()
+    shared = really_served.engine.stats().half_reused_tokens_total - before
+    assert shared == 2 * (answer["usage"]["prompt_tokens"] - 1)  # below the SAE the rows differ in nothing
     assert [row["message"]["content"] for row in answer["data"]] == [
         text(ask(http, feature_edits=edits)) for edits in sweep
     ]

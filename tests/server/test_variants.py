@@ -11,6 +11,7 @@ from steersman_server.variants import VariantStore
 
 EDITS = [{"feature": 1, "strength": 0.5}, {"feature": 3, "strength": -1.0, "mode": "add"}]
 WHEN = {"feature": 3, "op": ">", "value": 0.25}
+NESTED = {"any": [{"all": [WHEN, {"not": {"feature": 1, "op": "<=", "other": 3}}]}, WHEN | {"unit": "raw"}]}
 PIRATE = {"name": "pirate", "feature_edits": EDITS, "abort_when": [WHEN], "description": "Arr."}
 HELLO = [{"role": "user", "content": "Hi"}]
 
@@ -33,6 +34,12 @@ def test_a_variant_is_used_as_a_model(http, engine):
     assert [edit["feature"] for edit in answer["steering"]["edits"]] == [1, 3]
     assert [(edit.mul, edit.add) for edit in engine.generated[0].edits] == [(0.0, 2.0), (1.0, -8.0)]
     assert engine.generated[0].abort_when[0].right == 2.0
+
+
+def test_a_condition_comes_back_as_it_was_given(http):
+    create(http, feature_edits=[EDITS[0] | {"when": NESTED}], abort_when=[{"not": NESTED}])
+    found = http.get("/v1/variants/pirate").json()
+    assert (found["feature_edits"][0]["when"], found["abort_when"]) == (NESTED, [{"not": NESTED}])
 
 
 def test_a_request_s_own_edits_come_after_the_variant_s(http, engine):
