@@ -31,6 +31,7 @@ WITHOUT_EFFECT = [
     {"model": None},
     {"messages": [HELLO[0] | {"refusal": None, "annotations": [], "audio": None, "tool_calls": None}]},
     {"tools": [{"type": "function"}], "tool_choice": "none"},
+    {"functions": [{"name": "f"}], "function_call": "none"},
     {"cache_prompt": True, "skip_special_tokens": True, "use_beam_search": False, "best_of": 1},
     {"chat_template_kwargs": {}},
     {"controller": NO_CONTROL},

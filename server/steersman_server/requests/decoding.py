@@ -56,8 +56,9 @@ class StrictDecoder(Generic[T]):
         except msgspec.ValidationError as error:
             raise explain(error, {}, self._kind) from error
         given = {name: raw for name, raw in fields.items() if bytes(raw) != b"null"}
-        if bytes(given.get("tool_choice", b"")) == b'"none"':
-            given.pop("tools", None)  # which may then not be used
+        for choice, offered in (("tool_choice", "tools"), ("function_call", "functions")):
+            if bytes(given.get(choice, b"")) == b'"none"':
+                given.pop(offered, None)  # which may then not be used
         return given
 
     def _check_other(self, name: str, raw: msgspec.Raw) -> None:
