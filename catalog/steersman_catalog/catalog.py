@@ -15,31 +15,42 @@ from steersman_catalog.neighbours import neighbours_of
 from steersman_catalog.rows import Space
 from steersman_catalog.search import SearchMode, page_of, relevance
 from steersman_catalog.snapshot import Snapshot
+from steersman_catalog.verdicts import MARKED, Verdicts
 
 Page = tuple[list[Feature], bool]
 """Features without examples, and whether more follow."""
 Neighbors = list[NeighborFeature]
 Features = list[Feature]
+Marked = dict[int, list[str]]
 ALL = FeatureFilter()
 
 
 class Catalog:
     """Every feature of an SAE. Any thread may call any method."""
 
-    def __init__(self, path: Path, snapshot: Snapshot, embedder: Embedder | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        snapshot: Snapshot,
+        embedder: Embedder | None = None,
+        verdicts: Verdicts | None = None,
+    ) -> None:
         self.embedder = embedder
         """Embeds queries; without one, search knows only words."""
+        self._verdicts = verdicts
         self._opened = (path, snapshot, _stamp(path))
 
     @classmethod
-    def open(cls, path: Path, embedder: Embedder | None = None) -> Self:
+    def open(cls, path: Path, embedder: Embedder | None = None, verdicts: Verdicts | None = None) -> Self:
         """Open a catalogue for reading; one of an older schema version is upgraded in memory.
+
+        `verdicts`: what is hidden and refused, of what moderation marked, in place of the file's own actions.
 
         Raises:
             FileNotFoundError: There is no such file.
             ValueError: It is no catalogue, or one of a newer schema version.
         """
-        return cls(path, Snapshot.open(path), embedder)
+        return cls(path, Snapshot.open(path, verdicts), embedder, verdicts)
 
     def swap(self, path: Path) -> None:
         """Read from another catalogue of the same SAE from now on; what is under way ends on the old one.
@@ -48,7 +59,7 @@ class Catalog:
             FileNotFoundError: There is no such file.
             ValueError: It is no catalogue that can be read, or of another SAE. The old one stays.
         """
-        stamp, new, old = _stamp(path), Snapshot.open(path), self._snapshot
+        stamp, new, old = _stamp(path), Snapshot.open(path, self._verdicts), self._snapshot
         for what in ("model_fingerprint", "layer"):
             if old.meta.get(what) != new.meta.get(what):
                 raise ValueError(f"{path} has {what} {new.meta.get(what)}, not {old.meta.get(what)}.")
@@ -63,6 +74,12 @@ class Catalog:
             return False
         self.swap(path)
         return True
+
+    def moderate(self, verdicts: Verdicts) -> None:
+        """Open the file anew with other verdicts on what moderation marked."""
+        if verdicts != (self._verdicts or {}):
+            self._verdicts = verdicts
+            self.swap(self.path)
 
     def close(self) -> None:
         """Let go of the file; no method may be called after."""
@@ -96,32 +113,36 @@ class Catalog:
         return self._snapshot.overview.h_max.copy()
 
     def feature(self, index: int, *, hidden: bool = False) -> Feature:
-        """One feature with its examples, highest first; `hidden`: also those that moderation hides.
+        """One feature with its examples, highest first; `hidden`: with all that moderation hides of it.
 
         Raises:
             UnknownFeatureError: No feature has that index.
         """
         snapshot = self._snapshot
-        (feature,) = snapshot.overview.take([index])
+        (feature,) = snapshot.overview.take([index], hidden=hidden)
+        if feature.hidden and not hidden:
+            return feature
         return msgspec.structs.replace(feature, examples=examples_of(snapshot.rows, index, hidden=hidden))
 
     def dashboard(self, index: int, *, hidden: bool = False) -> FeatureDashboard:
-        """All that is known of one feature; `hidden`: also the examples that moderation hides.
+        """All that is known of one feature; `hidden`: with what moderation hides of it.
 
         Raises:
             UnknownFeatureError: No feature has that index.
         """
         snapshot = self._snapshot
-        (feature,) = snapshot.overview.take([index])
+        (feature,) = snapshot.overview.take([index], hidden=hidden)
         return dashboard_of(snapshot.rows, feature, hidden=hidden)
 
-    def features(self, indices: Sequence[int]) -> list[Feature]:
+    def features(self, indices: Sequence[int], *, hidden: bool = False) -> list[Feature]:
         """Those features in that order, without examples; an index may come twice.
+
+        One that moderation hides is there without its label, unless `hidden`.
 
         Raises:
             UnknownFeatureError: No feature has one of the indices.
         """
-        return self._snapshot.overview.take(indices)
+        return self._snapshot.overview.take(indices, hidden=hidden)
 
     def list(
         self,
@@ -145,7 +166,7 @@ class Catalog:
             order = order[int(np.flatnonzero(order == after)[0]) + 1 :]
         found = order[overview.mask(where)[order]]
         _check_limit(limit)
-        return overview.take(found[:limit].tolist()), len(found) > limit
+        return overview.take(found[:limit].tolist(), hidden=where.hidden), len(found) > limit
 
     def search(
         self,
@@ -175,16 +196,18 @@ class Catalog:
                 " pass the last feature of the page before, with the same query."
             )
         page, more = page_of(scores, limit, after)
-        features = snapshot.overview.take(page)
+        features = snapshot.overview.take(page, hidden=where.hidden)
         scored = [msgspec.structs.replace(f, score=round(float(scores[f.index]), 4)) for f in features]
         return scored, more
 
-    def neighbors(self, indices: int | Sequence[int], *, space: Space, limit: int = 10) -> Neighbors:
+    def neighbors(
+        self, indices: int | Sequence[int], *, space: Space, limit: int = 10, hidden: bool = False
+    ) -> Neighbors:
         """Features near one feature, or near the mean of several, nearest first, themselves left out.
 
         One feature's are those that were stored when the catalogue was made. Several features' are computed
         from the embeddings in the space `label`; in the others they are ranked by their mean similarity to
-        the several, as far as it was stored. Hidden features are left out.
+        the several, as far as it was stored. Hidden features are left out, unless `hidden`.
 
         Raises:
             UnknownFeatureError: No feature has one of the indices.
@@ -195,17 +218,22 @@ class Catalog:
         snapshot = self._snapshot
         chosen = [indices] if isinstance(indices, int) else list(dict.fromkeys(indices))
         snapshot.overview.take(chosen)
-        return neighbours_of(snapshot, chosen, space, limit)
+        return neighbours_of(snapshot, chosen, space, limit, hidden=hidden)
 
-    def echoes(self, index: int) -> Features:
-        """The other features that say the same as one.
+    def echoes(self, index: int, *, hidden: bool = False) -> Features:
+        """The other features that say the same as one; those hidden without label, unless `hidden`.
 
         Raises:
             UnknownFeatureError: No feature has that index.
         """
         snapshot = self._snapshot
         snapshot.overview.check(index)
-        return snapshot.overview.take(echoes_of(snapshot.rows, index))
+        return snapshot.overview.take(echoes_of(snapshot.rows, index), hidden=hidden)
+
+    def marked(self) -> Marked:
+        """The categories of features that moderation marks, themselves or by the label shown."""
+        found = self._snapshot.rows(MARKED)
+        return {row["feature"]: row["categories"] for row in found}
 
     def map(self) -> np.ndarray:
         """The picture of all features: `[d_sae, 2]` float32, each -1 to 1; NaN for one that has no place."""

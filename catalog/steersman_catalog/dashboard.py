@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from steersman.types import (
     Example,
     Feature,
@@ -21,13 +23,15 @@ SELECT document, role, tokens[examples.start + 1:examples.start + length] AS tok
     activations
 FROM examples JOIN passages USING (passage)
 WHERE feature = $feature AND tier IS NULL AND ($hidden OR example NOT IN (
-    SELECT id FROM moderation WHERE subject = 'example' AND action <> 'mark'))
+    SELECT id FROM memory.main.marks WHERE subject = 'example' AND action <> 'mark'))
 ORDER BY coalesce(activations[list_position(places, peak)], 0) DESC, example
 """
 LABELS = """
 SELECT label AS id, text, kind, explainer, shown, strftime(created, '%Y-%m-%dT%H:%M:%SZ') AS created, model,
     version, confidence, parent
-FROM labels WHERE feature = $feature ORDER BY shown DESC, label DESC
+FROM labels WHERE feature = $feature AND ($hidden OR label NOT IN (
+    SELECT id FROM memory.main.marks WHERE subject = 'label' AND action <> 'mark'))
+ORDER BY shown DESC, label DESC
 """
 SCORES = """
 SELECT label, test, judge, split, value, n, failures, chance, lo, hi, tier, stratum, baseline
@@ -43,7 +47,7 @@ SELECT feature FROM echoes WHERE feature <> $feature
     AND echo = (SELECT echo FROM echoes WHERE feature = $feature) ORDER BY feature
 """
 MODERATION = """
-SELECT subject, category, action, evidence, source FROM moderation
+SELECT subject, category, action, evidence, source FROM memory.main.marks
 WHERE feature = $feature AND subject <> 'example' ORDER BY subject, category
 """
 VOCABULARY = "SELECT token, text FROM vocabulary WHERE token IN (SELECT unnest($ids::INTEGER[]))"
@@ -54,7 +58,7 @@ FROM features WHERE feature = $feature
 
 
 def examples_of(rows: Rows, feature: int, *, hidden: bool = False) -> list[Example]:
-    """Where a feature fires, highest first; `hidden`: also what moderation hides."""
+    """Where a feature fires, highest first; `hidden`: also the examples that moderation hides."""
     found = rows(EXAMPLES, feature=feature, hidden=hidden)
     texts = _texts(rows, {token for row in found for token in row["tokens"]})
     examples = []
@@ -82,17 +86,28 @@ def dashboard_of(rows: Rows, feature: Feature, *, hidden: bool = False) -> Featu
     sides: dict[str, list[TokenLogit]] = {"promoted": [], "suppressed": []}
     for row in rows(LOGITS, feature=index):
         sides[row.pop("side")].append(TokenLogit(**row))
-    return FeatureDashboard(
+    labels = rows(LABELS, feature=index, hidden=hidden)
+    notes = rows(MODERATION, feature=index)
+    made = FeatureDashboard(
         feature=feature,
         **facts,
         quantile_levels=list(QUANTILES),
         examples=examples_of(rows, index, hidden=hidden),
         promoted=sides["promoted"],
         suppressed=sides["suppressed"],
-        labels=[FeatureLabel(**row, scores=scores.get(row["id"], [])) for row in rows(LABELS, feature=index)],
+        labels=[FeatureLabel(**row, scores=scores.get(row["id"], [])) for row in labels],
         scores=scores.get(None, []),
         echoes=echoes_of(rows, index),
-        moderation=[ModerationNote(**row) for row in rows(MODERATION, feature=index)],
+        moderation=[ModerationNote(**row) for row in notes],
+    )
+    return made if hidden or not feature.hidden else redacted(made)
+
+
+def redacted(dashboard: FeatureDashboard) -> FeatureDashboard:
+    """A hidden feature's, as those see it who may not see what it is about: its numbers and its marks."""
+    notes = [msgspec.structs.replace(note, evidence="") for note in dashboard.moderation]
+    return msgspec.structs.replace(
+        dashboard, examples=[], promoted=[], suppressed=[], labels=[], scores=[], moderation=notes
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from steersman.types import Feature
@@ -21,13 +22,22 @@ FROM features
 LEFT JOIN (FROM labels WHERE shown) AS labels ON labels.feature = features.feature
 LEFT JOIN ratings ON ratings.feature = features.feature
 LEFT JOIN (
-    SELECT feature, bool_or(action = 'refuse') AS refused FROM moderation
+    SELECT feature, bool_or(action = 'refuse') AS refused FROM memory.main.marks
     WHERE action <> 'mark' AND (subject = 'feature'
         OR subject = 'label' AND id IN (SELECT label FROM labels WHERE shown))
     GROUP BY feature
 ) AS hidden ON hidden.feature = features.feature
 ORDER BY features.feature
 """
+
+
+HIDDEN = "hidden by moderation"
+"""In place of a label."""
+
+
+def redacted(feature: Feature) -> Feature:
+    """A hidden feature as those see it who may not see what it is about."""
+    return msgspec.structs.replace(feature, label=HIDDEN, kind="none", rating=None, trusted=False)
 
 
 class Overview:
@@ -37,6 +47,7 @@ class Overview:
         """Read it; `rows` asks the file."""
         found = rows(QUERY)
         self.features = features = [Feature(**row) for row in found]
+        self._shown = [redacted(feature) if feature.hidden else feature for feature in features]
         self._kind = np.array([feature.kind for feature in features], dtype=object)
         self.h_max = np.array([feature.h_max for feature in features], np.float32)
         self.density = np.array([feature.density for feature in features])
@@ -62,11 +73,12 @@ class Overview:
         if not 0 <= index < len(self.features):
             raise UnknownFeatureError(index, len(self.features))
 
-    def take(self, indices: Sequence[int]) -> list[Feature]:
-        """Those features in that order; an index may come twice."""
+    def take(self, indices: Sequence[int], *, hidden: bool = False) -> list[Feature]:
+        """Those features in that order, an index perhaps twice; unless `hidden`, without what is hidden."""
         for index in indices:
             self.check(index)
-        return [self.features[index] for index in indices]
+        features = self.features if hidden else self._shown
+        return [features[index] for index in indices]
 
     def mask(self, wanted: FeatureFilter) -> np.ndarray:
         """Which features pass, bool `[num_features]`."""

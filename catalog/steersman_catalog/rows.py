@@ -16,6 +16,7 @@ Space = Literal["decoder", "label", "coactivation"]
 Side = Literal["promoted", "suppressed"]
 Subject = Literal["feature", "label", "example"]
 Action = Literal["mark", "hide", "refuse"]
+"""A mark alone; not shown; nor steered."""
 
 
 def _now() -> datetime:

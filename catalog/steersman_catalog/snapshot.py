@@ -10,6 +10,7 @@ import duckdb
 from steersman_catalog.keyword_index import KeywordIndex
 from steersman_catalog.overview import Overview
 from steersman_catalog.semantic_index import SemanticIndex
+from steersman_catalog.verdicts import Verdicts, make_marks
 from steersman_catalog.versions import load_catalog
 
 
@@ -54,14 +55,15 @@ class Snapshot:
         self.overview = Overview(self.rows)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open a file; see `load_catalog` for what it raises.
+    def open(cls, path: Path, verdicts: Verdicts | None = None) -> Self:
+        """Open a file; see `load_catalog` for what it raises. `verdicts`: on what moderation marked.
 
         What a stranger put into it can reach nothing else: its views are not used, and no query may read
         another file.
         """
         db, meta = load_catalog(path)
         try:
+            make_marks(db, verdicts or {})
             db.execute("SET enable_external_access = false; SET lock_configuration = true")
             return cls(db, meta)
         except duckdb.Error as error:

@@ -38,6 +38,16 @@ class AffineEdit:
     when: Condition | None = None
     """Only at tokens where this holds."""
 
+    @property
+    def is_probe(self) -> bool:
+        """Whether it changes nothing, and is there for its report."""
+        return (self.mul, self.add) == (1.0, 0.0)
+
+    @property
+    def lowers(self) -> bool:
+        """Whether no activation is higher after it, whatever other such edits do."""
+        return self.mul <= 1 and self.add <= 0
+
     @classmethod
     def of(cls, edit: FeatureEdit, h_max: float, when: Condition | None = None) -> Self:
         """The map that a request's edit stands for (design of modes: `FeatureEdit`).

@@ -157,7 +157,7 @@ class LocalEngine:
                 len(request.prompt) + request.max_tokens,
                 self.info.max_positions,
             ),
-            ("edits", len(request.edits), self.info.max_edits),
+            ("edits", sum(not edit.is_probe for edit in request.edits), self.info.max_edits),
             ("log probabilities", request.logprobs or 0, self.info.max_logprobs),
         ):
             if size > limit:

@@ -94,7 +94,7 @@ class Steering:
         """A hash of what the covered edits do, the same for edits that do the same; 0 for none."""
         done: dict[int, list[tuple[float, float, str]]] = {}
         for edit, here in zip(self.edits, covered, strict=True):
-            if not here:
+            if not here or edit.is_probe:
                 continue
             maps = done.setdefault(edit.feature, [])
             when = "" if edit.when is None else repr(edit.when)

@@ -9,15 +9,17 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
+from litestar.types import Scope
 
 import steersman
-from steersman_server.auth import OPEN, Callers, Gate
+from steersman_server.auth import OPEN, Callers, Gate, is_moderated
 from steersman_server.config import ServerConfig
 from steersman_server.documents.openapi import Document
 from steersman_server.documents.page import Page
 from steersman_server.errors import handle
 from steersman_server.headers import accounting, stamp
 from steersman_server.metrics import Metrics
+from steersman_server.moderation.setup import adopt, make_moderator
 from steersman_server.routes import routes
 from steersman_server.running import Running
 from steersman_server.served import ServedModel
@@ -29,19 +31,21 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
     """An ASGI application that answers for `served`; the caller closes the engine and the catalogue.
 
     Raises:
-        ValueError: The file of variants is something else.
+        ValueError: The file of variants, or of signals, is something else.
     """
     metrics = Metrics(served.engine, served.name, served.bundle, steersman.__version__)
-    running = Running(served, config, VariantStore.open(config.variants), metrics)
+    moderator = make_moderator(config, served)
+    running = Running(served, config, VariantStore.open(config.variants), metrics, moderator)
 
     @asynccontextmanager
     async def closing(_: Litestar) -> AsyncGenerator[None, None]:
         yield
         running.variants.close()
+        await moderator.judge.aclose()
 
     return Litestar(
         [Router("/", route_handlers=[*routes(), site()])],  # one, because each is indexed anew
-        state=State({"running": running}),
+        state=State({"running": running, "unmoderated": running.unmoderated()}),
         dependencies={"running": Provide(_running, sync_to_thread=False)},
         exception_handlers={Exception: handle},
         middleware=[accounting, partial(Gate, callers=Callers(config))],
@@ -66,9 +70,11 @@ def answer_for(app: Litestar, served: ServedModel) -> None:
     """
     running: Running = app.state.running
     running.metrics.serves(served.bundle)
-    app.state.running = replace(running, served=served)
+    moderator = adopt(running.moderator, served)
+    made = replace(running, served=served, moderator=moderator)
+    app.state.running, app.state.unmoderated = made, made.unmoderated()
 
 
-def _running(state: State) -> Running:
+def _running(state: State, scope: Scope) -> Running:
     """What a request works with, from its beginning to its end."""
-    return state.running
+    return state.running if is_moderated(scope) else state.unmoderated

@@ -99,6 +99,12 @@ def check_role(caller: Caller, role: Role, param: str | None = None) -> None:
         raise RequestError(message, param=param, code="key_not_allowed")
 
 
+def is_moderated(scope: Scope) -> bool:
+    """Whether moderation applies to who asks."""
+    caller: Caller | None = scope["state"]["account"].caller
+    return caller is None or caller.key.moderated
+
+
 def names_of(config: ServerConfig) -> frozenset[str] | None:
     """What the Host header may say, beside an address; None: anything.
 

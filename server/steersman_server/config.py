@@ -11,11 +11,13 @@ from msgspec import Meta, Struct
 
 from steersman_engine.presets import DEFAULT_MODEL, PRESETS
 from steersman_server.keys import ApiKey, Positive, is_loopback
+from steersman_server.moderation.policy import OnFailure, PolicyTable
 from steersman_server.settings import says
 
 AboveZero = Annotated[float, Meta(gt=0)]
 
 SERVED, LISTENING, KEYS, LIMITS, RECORDS = "What is served", "Listening", "Keys", "Limits", "Records"
+MODERATION = "Moderation"
 
 
 class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,6 +78,34 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_attribution_tokens: Annotated[
         Positive, says(LIMITS, "Tokens of an answer that one request may have explained.")
     ] = 256
+
+    moderation: Annotated[
+        Literal["standard", "off"],
+        says(MODERATION, "off: nothing is hidden, refused, flagged or blocked."),
+    ] = "standard"
+    moderation_policy: Annotated[
+        PolicyTable,
+        says(MODERATION, "Actions by place and category in place of the standard's; see moderation.md."),
+    ] = PolicyTable()
+    moderation_url: Annotated[
+        str | None,
+        says(MODERATION, "An OpenAI-compatible API whose /moderations judges texts in place of the rules."),
+    ] = None
+    moderation_model: Annotated[str, says(MODERATION, "The model it is asked for.")] = (
+        "omni-moderation-latest"
+    )
+    moderation_key: Annotated[
+        str | None, says(MODERATION, "Its API key; in the environment nobody sees it among processes.")
+    ] = None
+    moderation_timeout_s: Annotated[AboveZero, says(MODERATION, "Seconds that it may take.")] = 5.0
+    moderation_failure: Annotated[
+        OnFailure,
+        says(MODERATION, "open: a text that it gives no answer for is let through; closed: it is not."),
+    ] = "open"
+    moderation_signals: Annotated[
+        Path | None,
+        says(MODERATION, "A file of features whose firing is a flag: moderation.md."),
+    ] = None
 
     data_dir: Annotated[
         Path | None, says(RECORDS, "Where variants are kept.", unset="the user's data folder")

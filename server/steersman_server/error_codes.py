@@ -5,6 +5,8 @@
 
 from dataclasses import dataclass
 
+from steersman_catalog.moderation import CATEGORIES
+
 INVALID, RATE = "invalid_request_error", "rate_limit_error"
 
 
@@ -34,12 +36,17 @@ CODES = {
     "decimal_below_min_value": Code(400, "A number is too small."),
     "decimal_above_max_value": Code(400, "A number is too large: a strength beyond the server's limit, say."),
     "edit_without_effect": Code(400, "An edit could change nothing, so the answer would not be steered."),
-    "feature_refused": Code(400, "The catalogue's moderation forbids steering this feature."),
+    "feature_refused": Code(400, "Moderation forbids to raise this feature; it may be lowered."),
     "context_length_exceeded": Code(400, "The prompt leaves no room for an answer."),
     "too_many_positions": Code(400, "Prompt and answer are longer than the engine can explain or inspect."),
+    **{
+        f"input_blocked_{category}": Code(400, f"Moderation blocks texts of the category `{category}`.")
+        for category in CATEGORIES
+    },
     "invalid_api_key": Code(401, "No API key, or a wrong one."),
     "key_not_allowed": Code(403, "The API key's role does not allow this."),
     "host_not_allowed": Code(403, "The Host header names another server than this one."),
+    "features_hidden": Code(403, "Features that moderation hides were asked for."),
     "model_not_found": Code(404, "No such model, nor variant of it."),
     "feature_not_found": Code(404, "The SAE has no such feature."),
     "variant_not_found": Code(404, "No variant of that name."),
@@ -55,6 +62,9 @@ CODES = {
     "concurrency_limit_exceeded": Code(429, "The key has too many requests under way.", RATE),
     "engine_busy": Code(429, "Too many requests wait; try again after `Retry-After` seconds.", RATE),
     "internal_error": Code(500, "The server failed; its log has the request id.", "server_error"),
+    "moderation_unavailable": Code(
+        503, "The moderation endpoint gave no answer, and the server then takes nothing.", "server_error"
+    ),
     "storage_failed": Code(
         507, "The server's disk is full or cannot be written; nothing was changed.", "server_error"
     ),

@@ -22,6 +22,8 @@ class ApiKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
     role: Role = "admin"
+    moderated: bool = True
+    """Whether moderation applies to who has it; researchers may be let off."""
     requests_per_minute: Positive | None = None
     """This and the two below: in place of the server's own settings."""
     tokens_per_minute: Positive | None = None

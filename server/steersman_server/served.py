@@ -33,6 +33,8 @@ class ServedModel:
     d_sae: int
     created: int
     """Unix time, in seconds."""
+    sees_hidden: bool = False
+    """Whether what moderation hides is shown."""
     _named: dict[int, Feature] = field(default_factory=dict)
 
     @classmethod
@@ -52,6 +54,10 @@ class ServedModel:
     def with_catalog(self, catalog: Catalog, bundle: str) -> Self:
         """The same model, whose features are described by another catalogue."""
         return replace(self, catalog=catalog, bundle=bundle, _named={})
+
+    def unmoderated(self) -> Self:
+        """The same for those who see what moderation hides."""
+        return replace(self, sees_hidden=True, _named={})
 
     @cached_property
     def fingerprint(self) -> str:
@@ -74,6 +80,6 @@ class ServedModel:
         asked = set(indices)
         missing = sorted(asked - self._named.keys())
         if missing:
-            found = await asyncio.to_thread(self.catalog.features, missing)
+            found = await asyncio.to_thread(self.catalog.features, missing, hidden=self.sees_hidden)
             self._named.update((feature.index, feature) for feature in found)
         return {index: self._named[index] for index in asked}

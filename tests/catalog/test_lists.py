@@ -236,7 +236,28 @@ def test_a_dashboard_holds_all_of_a_feature(full: Catalog) -> None:
     assert [feature.index for feature in full.echoes(3)] == [0]
     assert (board.mean_activation, board.num_documents) == (2.0, 30)
     assert [e.document for e in board.examples] == ["c", "a"]
-    assert full.dashboard(4).moderation[0].evidence == "a slur"
+    assert full.dashboard(4, hidden=True).moderation[0].evidence == "a slur"
+
+
+def test_a_hidden_feature_has_neither_label_nor_evidence_for_those_who_may_not_see_it(full: Catalog) -> None:
+    (feature,) = full.features([4])
+    board = full.dashboard(4)
+    assert (feature.label, board.feature.label) == ("hidden by moderation", "hidden by moderation")
+    assert (board.labels, board.examples, board.promoted, board.suppressed) == ([], [], [], [])
+    assert [(note.category, note.evidence) for note in board.moderation] == [("hate", "")]
+    assert full.feature(4).examples == []
+    assert full.features([4], hidden=True)[0].label != feature.label
+
+
+def test_verdicts_stand_in_place_of_a_file_s_own_actions(full: Catalog) -> None:
+    assert full.marked()[4] == ["hate"]
+    full.moderate({("feature", "hate"): None, ("label", "hate"): None})
+    assert not full.features([4])[0].hidden
+    assert 4 not in full.marked()
+    full.moderate({("feature", "hate"): "mark", ("label", "hate"): "mark"})
+    assert [full.features([4])[0].hidden, full.marked()[4]] == [False, ["hate"]]
+    full.moderate({})
+    assert full.features([4])[0].refused
 
 
 def test_the_map_has_a_place_for_every_feature(full: Catalog) -> None:

@@ -83,6 +83,7 @@ class FakeEngine:
         self.num_given = 0
         self.num_closed = 0
         self.aborts_at: int | None = None
+        self.probes_fire = False
         self.says("Hello!")
 
     def says(self, text: str, *then: Exception) -> None:
@@ -105,7 +106,12 @@ class FakeEngine:
                     if step in request.stop_token_ids:
                         break
                 answer.append(step)
-                reports = [EditReport(r.tokens_edited + 1, r.activation_sum + 3.0) for r in reports]
+                reports = [
+                    EditReport(r.tokens_edited + 1, r.activation_sum + 3.0)
+                    if self.probes_fire or not edit.is_probe
+                    else r
+                    for r, edit in zip(reports, request.edits, strict=True)
+                ]
                 self.num_given += 1
                 yield TokenEvent(
                     token_id=step,

@@ -56,7 +56,6 @@ def test_a_search_finds_features_by_their_label(http):
         ("kind=topic", []),
         ("flag=special_tokens", [3]),
         ("without_flag=special_tokens", [0, 1, 2]),
-        ("hidden=true", [0, 1, 2, 3, 4]),
     ],
 )
 def test_a_list_is_narrowed_by_what_labels_and_flags_say(http, query, found):

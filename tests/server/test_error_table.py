@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from litestar.testing import TestClient
 
+from steersman_catalog.moderation import CATEGORIES
 from steersman_engine.engine import EngineBusyError, RequestTooLargeError
 from steersman_server.error_codes import CODES
 from steersman_server.errors import ClientDisconnectedError, RequestError
@@ -48,6 +49,7 @@ BROUGHT_ABOUT = {
     "edit_without_effect": chat(feature_edits=[EDIT | {"mode": "scale", "strength": 1}]),
     "feature_refused": chat(feature_edits=[EDIT | {"feature": 4}]),
     "context_length_exceeded": chat(messages=[{"role": "user", "content": "x" * 300}]),
+    "features_hidden": lambda http: http.get("/v1/features?hidden=true"),
     "model_not_found": chat(model="gpt"),
     "feature_not_found": lambda http: http.get("/v1/features/99"),
     "variant_not_found": lambda http: http.get("/v1/variants/none"),
@@ -64,6 +66,7 @@ FAILURES = {
 }
 """What is raised where answers are made."""
 SETTINGS = {
+    "moderation_unavailable": {"moderation_url": "http://127.0.0.1:9/v1", "moderation_failure": "closed"},
     "invalid_api_key": {"keys": (ApiKey.of("secret"),)},
     "host_not_allowed": {"allow_host": ("here.example",)},
     "request_too_large": {"max_body_bytes": 10},
@@ -76,6 +79,8 @@ ELSEWHERE = {
     "storage_failed": "test_variants.py",
 }
 """Rows that another file brings about, because they need more than a request."""
+BLOCKED = {f"input_blocked_{category}" for category in CATEGORIES}
+"""Rows that `test_moderation.py` brings about, one for each category."""
 HEADERS = {
     401: {"www-authenticate": "Bearer"},
     429: {"retry-after": "1", "x-should-retry": "true"},
@@ -112,7 +117,7 @@ def test_a_server_that_does_not_take_everything(client_with: Callable[..., TestC
 
 
 def test_every_row_of_the_table_is_brought_about():
-    assert {*BROUGHT_ABOUT, *FAILURES, *SETTINGS, *ELSEWHERE} == set(CODES)
+    assert {*BROUGHT_ABOUT, *FAILURES, *SETTINGS, *ELSEWHERE, *BLOCKED} == set(CODES)
     for code, name in ELSEWHERE.items():
         assert f'"{code}"' in Path(__file__).with_name(name).read_text(encoding="utf-8")
 

@@ -1,11 +1,12 @@
 """What a text falls under, by rule, as the text comes: no matter how it is cut into pieces."""
 
 import re
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Collection
 
 from msgspec import Struct
 
-from steersman_catalog.moderation import Category
+from steersman_catalog.moderation import CATEGORIES, Category
 from steersman_catalog.moderation.normal_word import CHUNK, normal
 from steersman_catalog.moderation.personal import personal_data
 from steersman_catalog.moderation.terms import Term, terms
@@ -41,9 +42,13 @@ class _Word(Struct, frozen=True):
 
 
 class RuleReader:
-    """Reads one text, and says what was found and how much of it no finding can touch any more."""
+    """Reads one text, and says what was found and how much of it no finding can touch any more.
 
-    def __init__(self) -> None:
+    `hold`: the categories that matter for the latter.
+    """
+
+    def __init__(self, hold: Collection[Category] = CATEGORIES) -> None:
+        self._hold = frozenset(hold)
         self.evidence: dict[Category, list[str]] = {}
         self._terms = terms()
         self._length = 0
@@ -53,9 +58,8 @@ class RuleReader:
         self._letters: list[_Word] = []  # single ones in a row
         self._count = 0
         self._weak: dict[Category, list[str]] = {}
-        self._near: dict[
-            tuple[int, int], tuple[int, str]
-        ] = {}  # the last of each list: its number, its words
+        # of each list of `near`, the number of its last word, and what it was
+        self._near: dict[tuple[int, int], tuple[int, str]] = defaultdict(lambda: (-WINDOW, ""))
         self._unless = -WINDOW
         self._found: list[Finding] = []
 
@@ -77,7 +81,9 @@ class RuleReader:
     @property
     def safe(self) -> int:
         """So many characters, from the first, are part of no finding to come."""
-        held = [self._length, self._numbers_base + _numbers_at_end(self._numbers), *self._unfinished()]
+        held = [self._length, *self._unfinished()]
+        if "personal_data" in self._hold:
+            held.append(self._numbers_base + _numbers_at_end(self._numbers))
         return max(min(held), self._length - LONGEST_HELD)
 
     def _take(self) -> list[Finding]:
@@ -153,10 +159,7 @@ class RuleReader:
                     self._add(term.category, words, start)
         else:
             self._near[term.group, term.member] = (self._count, phrase)
-            members = [
-                self._near.get((term.group, m), (-WINDOW, ""))
-                for m in range(self._terms.group_sizes[term.group])
-            ]
+            members = [self._near[member] for member in self._members(term)]
             since = self._count - WINDOW
             if min(number for number, _ in members) > since and self._unless <= since:
                 self._add(term.category, [words for _, words in sorted(members)], start)
@@ -176,24 +179,44 @@ class RuleReader:
         self._numbers, self._numbers_base = self._numbers[drop:], self._numbers_base + drop
 
     def _unfinished(self) -> list[int]:
-        """Where phrases begin that the next words may complete."""
+        """Where phrases begin that the next words may complete, and a finding with them."""
         chunk = CHUNK.search(self._rest)
         partial = "" if chunk is None else normal(chunk[0], whole=False)
-        begun = self._rest[: chunk.start()] if chunk else self._rest
-        starts = [letter.start for letter in self._letters[:1]]
-        if chunk is not None and (not partial or partial in self._terms.beginnings):
+        between = self._rest if chunk is None else self._rest[: chunk.start()]
+        starts = []
+        if chunk is not None and (not partial or self._may_complete(partial)):
             starts.append(self._base + chunk.start())
-        if begun and not begun.isspace():
+        if between and not between.isspace():
             return starts
-        words = [*self._words, *self._letters]
+        spelled = "".join(letter.text for letter in self._letters)
+        if spelled and (self._may_complete(spelled) or self._may_complete(spelled + partial)):
+            starts.append(self._letters[0].start)
         tail = partial
-        for word in reversed(words):
+        for word in reversed([*self._words, *self._letters]):
             tail = f"{word.text} {tail}"
-            if tail in self._terms.beginnings or (not partial and tail.rstrip() in self._terms.beginnings):
+            if self._may_complete(tail):
                 starts.append(word.start)
             if not word.adjoins:
                 break
         return starts
+
+    def _may_complete(self, beginning: str) -> bool:
+        """Whether a phrase that begins so would complete a finding that is held back for."""
+        return any(self._completes(term) for term in self._terms.by_beginning.get(beginning, ()))
+
+    def _completes(self, term: Term) -> bool:
+        if term.category not in self._hold:
+            return False
+        if term.weight == "weak":
+            return len(self._weak.get(term.category, ())) >= WEAK_WORDS - 1
+        others = [m for m in self._members(term) if m != (term.group, term.member)]
+        return all(self._near[m][0] > self._count - WINDOW for m in others)
+
+    def _members(self, term: Term) -> list[tuple[int, int]]:
+        """The lists that belong with a term's own, itself included, as far as there are any."""
+        if term.weight != "near":
+            return []
+        return [(term.group, member) for member in range(self._terms.group_sizes[term.group])]
 
 
 def rule_evidence(text: str) -> dict[Category, str]:

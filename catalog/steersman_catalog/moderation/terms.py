@@ -53,8 +53,8 @@ class Terms(Struct, frozen=True):
     """How many lists each group of `near` has."""
     harmless: frozenset[str]
     unless: frozenset[str]
-    beginnings: frozenset[str]
-    """Whatever a phrase may begin with, the phrases included."""
+    by_beginning: dict[str, frozenset[Term]]
+    """What the phrases count for that begin so, or are that."""
     longest: int
     """Words of the longest phrase."""
 
@@ -77,12 +77,16 @@ class Terms(Struct, frozen=True):
                         by_phrase[phrase].append(Term(category, "near", len(sizes), member))
                 sizes.append(len(lists))
         phrases = by_phrase.keys() | set(rules.harmless) | set(rules.unless)
+        by_beginning: dict[str, set[Term]] = defaultdict(set)
+        for phrase, found in by_phrase.items():
+            for end in range(1, len(phrase) + 1):
+                by_beginning[phrase[:end]].update(found)
         return cls(
             by_phrase={phrase: tuple(terms) for phrase, terms in by_phrase.items()},
             group_sizes=sizes,
             harmless=frozenset(rules.harmless),
             unless=frozenset(rules.unless),
-            beginnings=frozenset(phrase[:end] for phrase in phrases for end in range(1, len(phrase) + 1)),
+            by_beginning={beginning: frozenset(found) for beginning, found in by_beginning.items()},
             longest=max(len(phrase.split()) for phrase in phrases),
         )
 

@@ -86,6 +86,7 @@ from steersman.types.messages import (
     TextPart,
 )
 from steersman.types.models import Health, Model, ModelList
+from steersman.types.moderation import Moderation, ModerationFailure, ModerationResult, ModerationResults
 from steersman.types.response_format import (
     JsonObjectFormat,
     JsonSchema,
@@ -182,7 +183,11 @@ __all__ = [
     "Mode",
     "Model",
     "ModelList",
+    "Moderation",
+    "ModerationFailure",
     "ModerationNote",
+    "ModerationResult",
+    "ModerationResults",
     "NeighborFeature",
     "NeighborsRequest",
     "NextToken",

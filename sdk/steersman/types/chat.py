@@ -8,13 +8,15 @@ from steersman.types.activations import ActivationOptions, ChoiceActivations
 from steersman.types.attribution import AttributionOptions, ChoiceAttribution
 from steersman.types.logprobs import ChoiceLogprobs
 from steersman.types.messages import AnswerMessage, Conversation
+from steersman.types.moderation import Moderation
 from steersman.types.response_format import ResponseFormat
 from steersman.types.sampling import SamplingFields
 from steersman.types.steering import Aborts, Edits, SteeringReceipt
 from steersman.types.usage import Usage
 
 FinishReason = Literal["stop", "length", "content_filter"]
-"""`content_filter`: a condition of `abort_when` held; `steering.abort` tells which."""
+"""`content_filter`: a condition of `abort_when` held, which `steering.abort` tells, or moderation ended the
+answer, which `moderation` tells."""
 
 
 class StreamOptions(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -74,5 +76,6 @@ class ChatCompletion(Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: Usage
     system_fingerprint: str
     steering: SteeringReceipt | None = None
+    moderation: Moderation | None = None
     attribution: list[ChoiceAttribution] | None = None
     activations: list[ChoiceActivations] | None = None

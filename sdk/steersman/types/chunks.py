@@ -8,6 +8,7 @@ from steersman.types.activations import ChoiceActivations
 from steersman.types.attribution import ChoiceAttribution
 from steersman.types.chat import FinishReason
 from steersman.types.logprobs import ChoiceLogprobs
+from steersman.types.moderation import Moderation
 from steersman.types.steering import SteeringReceipt
 from steersman.types.usage import Usage
 
@@ -43,5 +44,6 @@ class ChatCompletionChunk(Struct, frozen=True, kw_only=True, omit_defaults=True)
     usage: Usage | None
     system_fingerprint: str
     steering: SteeringReceipt | None = None
+    moderation: Moderation | None = None
     attribution: list[ChoiceAttribution] | None = None
     activations: list[ChoiceActivations] | None = None

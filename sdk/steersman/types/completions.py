@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from steersman.types.activations import ActivationOptions, ChoiceActivations
 from steersman.types.attribution import AttributionOptions, ChoiceAttribution
 from steersman.types.chat import FinishReason, StreamOptions
+from steersman.types.moderation import Moderation
 from steersman.types.sampling import SamplingFields
 from steersman.types.steering import Aborts, Edits, SteeringReceipt
 from steersman.types.usage import Usage
@@ -68,5 +69,6 @@ class Completion(Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: Usage | None
     system_fingerprint: str
     steering: SteeringReceipt | None = None
+    moderation: Moderation | None = None
     attribution: list[ChoiceAttribution] | None = None
     activations: list[ChoiceActivations] | None = None

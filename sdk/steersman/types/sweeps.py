@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from steersman.notebook import sweep_html
 from steersman.types.chat import FinishReason
 from steersman.types.messages import AnswerMessage, Conversation
+from steersman.types.moderation import Moderation
 from steersman.types.sampling import SamplingFields
 from steersman.types.steering import Aborts, Edits, SteeringReceipt
 from steersman.types.usage import Usage
@@ -40,7 +41,7 @@ class SweepRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     steering: SteeringReceipt | None = None
 
 
-class Sweep(Struct, frozen=True, kw_only=True):
+class Sweep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The answers, in the order of the sets."""
 
     id: str
@@ -50,6 +51,7 @@ class Sweep(Struct, frozen=True, kw_only=True):
     data: list[SweepRow]
     usage: Usage
     system_fingerprint: str
+    moderation: Moderation | None = None
 
     def _repr_html_(self) -> str:
         return sweep_html(self)

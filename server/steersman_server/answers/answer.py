@@ -1,6 +1,6 @@
 """One answer as it is written: tokens from the engine in, pieces of text out."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from steersman_engine.engine import (
 )
 from steersman_server.answers.detokenizer import Detokenizer
 from steersman_server.answers.stop_strings import StopStrings
+from steersman_server.moderation.moderator import Guard
 
 FINISH: dict[Finish, FinishReason] = {
     "stop": "stop",
@@ -61,6 +62,10 @@ class Answer:
         self._logprobs: list[TokenLogprobs] = []
         self._num_logprobs = 0  # of those, handed out
         self._num_chars = 0
+        self._features: list[TokenFeatures] = []  # not handed out
+        self._cut = False
+        self.guard: Guard | None = None
+        """Lets its text through, if moderation looks at it."""
         self.reports: list[EditReport] = [EditReport() for _ in request.edits]
         self.finish_reason: FinishReason | None = None
         """None until the answer is complete."""
@@ -75,7 +80,7 @@ class Answer:
         piece = Piece()
         async with aclosing(self._engine.generate(self.request)) as events:
             async for event in events:
-                piece = self._take(event)
+                piece = await self._take(event)
                 if self.finish_reason is not None:
                     break
                 yield piece
@@ -89,18 +94,22 @@ class Answer:
 
     @property
     def token_ids(self) -> tuple[int, ...]:
-        """The tokens that make the text; those after a stop string's beginning do not."""
+        """The tokens that make the text; those after a cut do not."""
         return tuple(self._all_ids[: self._num_kept])
 
     @property
     def _num_kept(self) -> int:
-        if not self._stops.found:
+        if not self._cut:
             return len(self._all_ids)
+        if self.guard is not None and self.guard.ends:
+            return bisect_right(self._ends, self._num_chars)  # a token that is shown in part shows the rest
         return bisect_left(self._ends, self._num_chars) + 1 if self._num_chars else 0
 
-    def _take(self, event: TokenEvent) -> Piece:
+    async def _take(self, event: TokenEvent) -> Piece:
         """What one event adds; sets `finish_reason` when it is the last."""
         self.reports = event.reports
+        if event.features is not None and event.features.position >= len(self.request.prompt):
+            self._features.append(event.features)
         if event.token_id is not None:
             piece = self._detokenizer.push(event.token_id)
             self._all_ids.append(event.token_id)
@@ -117,20 +126,41 @@ class Answer:
                 text += self._stops.flush()
         if self._stops.found:
             self.finish_reason = "stop"
+            self._cut = True
+        text = await self._guarded(text)
         self._num_chars += len(text)
-        start = len(self.request.prompt)
-        known = event.features
-        features = [known] if known and known.position >= start else []
-        return Piece(text, self._ready(text), features, self.finish_reason)
+        num_ready = self._num_ready()
+        return Piece(text, self._ready(text, num_ready), self._known(num_ready), self.finish_reason)
 
-    def _ready(self, text: str) -> list[TokenLogprobs]:
+    async def _guarded(self, text: str) -> str:
+        """The text that moderation lets through."""
+        if self.guard is None:
+            return text
+        text = await self.guard.push(text, last=self.finish_reason is not None)
+        if self.guard.ends:
+            self.finish_reason = "content_filter"
+            self._cut = True
+        return text
+
+    def _num_ready(self) -> int:
+        """Tokens whose text has been given out."""
+        count = self._num_kept
+        if self.finish_reason is None:
+            while count and self._ends[count - 1] > self._num_chars:
+                count -= 1
+        return count
+
+    def _ready(self, text: str, num_ready: int) -> list[TokenLogprobs]:
         """The log probabilities of the tokens that have been given out with `text`."""
         if not self._logprobs or not (text or self.finish_reason):
             return []
-        stop = self._num_kept
-        if self.finish_reason is None:
-            while stop and self._ends[stop - 1] > self._num_chars:
-                stop -= 1
-        ready = self._logprobs[self._num_logprobs : stop]
-        self._num_logprobs = max(stop, self._num_logprobs)
+        ready = self._logprobs[self._num_logprobs : num_ready]
+        self._num_logprobs = max(num_ready, self._num_logprobs)
         return ready
+
+    def _known(self, num_ready: int) -> list[TokenFeatures]:
+        """The features of tokens that have been given out, once they are known."""
+        stop = len(self.request.prompt) + num_ready
+        known = [token for token in self._features if token.position < stop]
+        self._features = self._features[len(known) :]
+        return known

@@ -12,6 +12,7 @@ from steersman.types import (
     ChoiceAttribution,
     Completion,
     ErrorEnvelope,
+    Moderation,
     SteeringReceipt,
     StreamOptions,
     Usage,
@@ -39,7 +40,12 @@ class Chunks(Protocol):
         ...
 
     def finish(
-        self, index: int, reason: str, usage: Usage | None, steering: SteeringReceipt | None
+        self,
+        index: int,
+        reason: str,
+        usage: Usage | None,
+        steering: SteeringReceipt | None,
+        moderation: Moderation | None,
     ) -> ChatCompletionChunk | Completion:
         """The end of a choice; of the last one to end with what was done to all."""
         ...
@@ -58,8 +64,8 @@ async def events_of(
 ) -> AsyncGenerator[bytes, None]:
     """Openings, text and ends, then attribution, usage, `[DONE]`. Closing it cancels all.
 
-    The receipt of the steering rides on the last end: a client that steers by a variant's name may not
-    know that a chunk can have no choices.
+    The receipt of the steering and what moderation found ride on the last end: a client that steers by a
+    variant's name may not know that a chunk can have no choices.
 
     Raises:
         Exception: Whatever went wrong before the first event; what goes wrong later is an event.
@@ -83,8 +89,9 @@ async def events_of(
                     yield _frame(chunks.piece(index, piece, so_far(), active))
                 if piece.finish is not None:
                     ended.add(index)
-                    steering = work.steering() if len(ended) == len(work.answers) else None
-                    yield _frame(chunks.finish(index, piece.finish, so_far(), steering))
+                    all_ended = len(ended) == len(work.answers)
+                    of_all = (work.steering(), work.moderation()) if all_ended else (None, None)
+                    yield _frame(chunks.finish(index, piece.finish, so_far(), *of_all))
         attribution = await work.attribution()
         if attribution is not None:
             yield _frame(chunks.attribution(attribution))

@@ -4,17 +4,25 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from steersman.types import ActivationOptions, ChoiceActivations, ChoiceAttribution, SteeringReceipt, Usage
+from steersman.types import (
+    ActivationOptions,
+    ChoiceActivations,
+    ChoiceAttribution,
+    Moderation,
+    SteeringReceipt,
+    Usage,
+)
 from steersman_server.answers.activity import activations
 from steersman_server.answers.answer import Answer, Piece
 from steersman_server.answers.choices import Part, pieces_of
 from steersman_server.answers.explanation import Explanation
 from steersman_server.answers.receipt import receipt
+from steersman_server.moderation.moderator import Admitted, Moderator, Text
 from steersman_server.plans.plan import Plan
 from steersman_server.served import ServedModel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
     """Answers under way, to one prompt or, for the older API, to several."""
 
@@ -25,6 +33,8 @@ class Work:
     explanations: Sequence[Explanation | None]
     """One for each plan."""
     watch: ActivationOptions | None
+    admitted: Admitted | None = None
+    """Set once moderation has looked at what came in."""
 
     @classmethod
     def of(
@@ -41,6 +51,16 @@ class Work:
             for request in plan.requests
         ]
         return cls(plans, answers, served, explanations, watch)
+
+    async def admit(self, moderator: Moderator, texts: Sequence[Text]) -> None:
+        """Let moderation look at what came in, and at the answers as they are written.
+
+        Raises:
+            RequestError: It blocks the request.
+        """
+        self.admitted = await moderator.admit(texts)
+        for answer in self.answers:
+            answer.guard = self.admitted.guard()
 
     def pieces(self) -> AsyncGenerator[Part, None]:
         """The pieces of all answers, as they come."""
@@ -73,6 +93,18 @@ class Work:
         """What the edits did, in all answers together."""
         return receipt(self.plans[0], self.answers, self.served)
 
+    def moderation(self) -> Moderation | None:
+        """What moderation found, if anything."""
+        assert self.admitted is not None
+        plans = [plan for plan in self.plans for _ in plan.requests]
+        return self.admitted.report(
+            [answer.guard for answer in self.answers],
+            [
+                answer.reports[len(plan.steering.affine) :]
+                for plan, answer in zip(plans, self.answers, strict=True)
+            ],
+        )
+
     async def attribution(self) -> list[ChoiceAttribution] | None:
         """Why, answer by answer; None unless asked for.
 
@@ -80,13 +112,13 @@ class Work:
             EngineError: The engine failed.
         """
         each = [
-            (explanation, plan.prompt)
+            (explanation, plan)
             for plan, explanation in zip(self.plans, self.explanations, strict=True)
             for _ in plan.requests
         ]
         found = [
-            await explanation.explain(index, prompt, answer.token_ids, answer.request.edits, self.served)
-            for index, ((explanation, prompt), answer) in enumerate(zip(each, self.answers, strict=True))
+            await explanation.explain(index, plan.prompt, answer.token_ids, plan.steering.affine, self.served)
+            for index, ((explanation, plan), answer) in enumerate(zip(each, self.answers, strict=True))
             if explanation is not None
         ]
         return found or None

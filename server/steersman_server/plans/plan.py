@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass, replace
 
 from steersman.types import SamplingFields
+from steersman_engine.edits import AffineEdit
 from steersman_engine.engine import GenerateRequest, LogitMask, Sampling
 from steersman_engine.prompt import Prompt
 from steersman_server.errors import RequestError
@@ -43,10 +44,12 @@ def plan(
     logprobs: int | None = None,
     watch: int | None = None,
     make_mask: MakeMask | None = None,
+    probes: tuple[AffineEdit, ...] = (),
 ) -> Plan:
     """Check limits, and say it in the engine's words.
 
     `max_tokens`: those asked for; None: all that there is room for. `seed`: in place of the request's.
+    `probes`: made after the edits, and only counted.
 
     Raises:
         RequestError: The request does not fit the model, or a part of it could have no effect.
@@ -62,7 +65,7 @@ def plan(
         prompt=prompt,
         max_tokens=max_tokens,
         sampling=_sampling(fields, seed, served),
-        edits=steering.affine,
+        edits=(*steering.affine, *probes),
         abort_when=steering.abort_when,
         stop_token_ids=ends,
         logprobs=logprobs,

@@ -97,7 +97,7 @@ def _param(index: int, num_inherited: int) -> str:
 
 def _feature(index: int, param: str, served: ServedModel) -> Feature:
     try:
-        return served.catalog.features([index])[0]
+        return served.catalog.features([index], hidden=served.sees_hidden)[0]
     except UnknownFeatureError as error:
         raise RequestError(str(error), param=param, code="feature_not_found") from error
 
@@ -109,15 +109,19 @@ def _affine(
     if edit.roles == ():
         message = "`roles` is empty, so no token would be edited: leave it out to edit all."
         raise RequestError(message, param=f"{name}.roles", code="edit_without_effect")
-    if feature.refused:
-        message = f"Feature {edit.feature} may not be steered: the catalogue's moderation refuses it."
-        raise RequestError(message, param=f"{name}.feature", code="feature_refused")
     _check_strength(name, edit, feature, max_strength)
     when = None if edit.when is None else _condition(edit.when, f"{name}.when", served)
     try:
-        return AffineEdit.of(edit, feature.h_max, when)
+        made = AffineEdit.of(edit, feature.h_max, when)
     except ValueError as error:
         raise RequestError(str(error), param=name, code="edit_without_effect") from error
+    if feature.refused and not made.lowers and not served.sees_hidden:
+        message = (
+            f"Feature {edit.feature} may not be raised: moderation refuses it. An edit may lower it: set it"
+            " to 0 or below, add less than 0, or scale it by less than 1."
+        )
+        raise RequestError(message, param=f"{name}.feature", code="feature_refused")
+    return made
 
 
 def _check_strength(name: str, edit: FeatureEdit, feature: Feature, max_strength: float) -> None:

@@ -20,6 +20,7 @@ from steersman.types import (
     ChoiceAttribution,
     ChunkChoice,
     Delta,
+    Moderation,
     SteeringReceipt,
     Usage,
 )
@@ -30,6 +31,7 @@ from steersman_server.answers.likelihoods import chat_logprobs
 from steersman_server.answers.work import Work
 from steersman_server.disconnect import until_disconnect
 from steersman_server.errors import RequestError, error_responses
+from steersman_server.moderation.moderator import texts_of
 from steersman_server.plans.intent import intended
 from steersman_server.plans.masks import json_masks
 from steersman_server.plans.models import choose_model
@@ -59,6 +61,7 @@ async def create_chat_completion(
     options = stream_options(data.stream_options, stream=data.stream)
     check_insight(request, data)
     model, work = await asyncio.to_thread(_prepare, data, running)
+    await work.admit(running.moderator, texts_of(data.messages))
     account_of(request).begin(work)
     identity = Identity.new("chatcmpl", model, running.served.fingerprint)
     chunks = ChatChunks(identity, running, with_logprobs=data.logprobs)
@@ -82,6 +85,7 @@ def _prepare(data: ChatRequest, running: Running) -> tuple[str, Work]:
         n=data.n,
         logprobs=data.top_logprobs or 0 if data.logprobs else None,
         watch=data.activations and data.activations.top_k,
+        probes=running.moderator.signals.probes,
         make_mask=json_masks(data.response_format, served.tokenizer, served.stop_token_ids),
     )
     explanation = data.attribution and Explanation.of(
@@ -117,6 +121,7 @@ async def _complete(work: Work, chunks: "ChatChunks") -> ChatCompletion:
         usage=work.usage(),
         system_fingerprint=of.fingerprint,
         steering=work.steering(),
+        moderation=work.moderation(),
         attribution=await work.attribution(),
         activations=await work.activations(list(enumerate(pieces))),
     )
@@ -141,10 +146,17 @@ class ChatChunks:
         return self._choice(index, Delta(content=piece.text), piece, usage=usage, activations=activations)
 
     def finish(
-        self, index: int, reason: Any, usage: Usage | None, steering: SteeringReceipt | None
+        self,
+        index: int,
+        reason: Any,
+        usage: Usage | None,
+        steering: SteeringReceipt | None,
+        moderation: Moderation | None,
     ) -> ChatCompletionChunk:
         """The end of a choice; of the last one to end with what was done to all."""
-        return self._choice(index, Delta(), reason=reason, usage=usage, steering=steering)
+        return self._choice(
+            index, Delta(), reason=reason, usage=usage, steering=steering, moderation=moderation
+        )
 
     def attribution(self, found: list[ChoiceAttribution]) -> ChatCompletionChunk:
         """Why the answers are what they are."""

@@ -18,6 +18,7 @@ from steersman.types import (
     CompletionChoice,
     CompletionLogprobs,
     CompletionRequest,
+    Moderation,
     SteeringReceipt,
     Usage,
 )
@@ -25,11 +26,13 @@ from steersman_engine.engine import TokenLogprobs
 from steersman_engine.prompt import Prompt
 from steersman_server.account import account_of
 from steersman_server.answers.answer import Piece
+from steersman_server.answers.detokenizer import decode
 from steersman_server.answers.explanation import Explanation
 from steersman_server.answers.likelihoods import completion_logprobs
 from steersman_server.answers.work import Work
 from steersman_server.disconnect import until_disconnect
 from steersman_server.errors import RequestError, error_responses
+from steersman_server.moderation.moderator import Text
 from steersman_server.plans.intent import intended
 from steersman_server.plans.models import choose_model
 from steersman_server.plans.plan import Plan, plan
@@ -59,6 +62,7 @@ async def create_completion(
     options = stream_options(data.stream_options, stream=data.stream)
     check_insight(request, data)
     model, work = await asyncio.to_thread(_prepare, data, running)
+    await work.admit(running.moderator, _texts(data, work))
     account_of(request).begin(work)
     identity = Identity.new("cmpl", model, running.served.fingerprint)
     echoes = await until_disconnect(request, _echoes(data, work)) if data.echo else []
@@ -85,11 +89,23 @@ def _prepare(data: CompletionRequest, running: Running) -> tuple[str, Work]:
             n=data.n,
             logprobs=data.logprobs,
             watch=data.activations and data.activations.top_k,
+            probes=running.moderator.signals.probes,
         )
         for prompt in _prompts(data, served)
     ]
     explanations = [data.attribution and _explanation(data, made, running) for made in plans]
     return model.name, Work.of(plans, served, explanations, data.activations)
+
+
+def _texts(data: CompletionRequest, work: Work) -> list[Text]:
+    """What moderation looks at; of token ids, what they say."""
+    listed = isinstance(data.prompt, tuple | list) and not isinstance(data.prompt[0], int)
+    given = data.prompt if listed else [data.prompt]
+    texts = []
+    for index, (one, made) in enumerate(zip(given, work.plans, strict=True)):
+        text = one if isinstance(one, str) else decode(work.served.tokenizer, list(made.prompt.token_ids))
+        texts.append(Text(f"prompt[{index}]" if listed else "prompt", text))
+    return texts
 
 
 def _prompts(data: CompletionRequest, served: ServedModel) -> list[Prompt]:
@@ -149,6 +165,7 @@ async def _complete(work: Work, chunks: "CompletionChunks") -> Completion:
         choices,
         usage=work.usage(),
         steering=work.steering(),
+        moderation=work.moderation(),
         attribution=await work.attribution(),
         activations=await work.activations(list(enumerate(pieces))),
     )
@@ -176,10 +193,16 @@ class CompletionChunks:
         return self.completion([self.choice(index, piece)], usage=usage, activations=activations)
 
     def finish(
-        self, index: int, reason: Any, usage: Usage | None, steering: SteeringReceipt | None
+        self,
+        index: int,
+        reason: Any,
+        usage: Usage | None,
+        steering: SteeringReceipt | None,
+        moderation: Moderation | None,
     ) -> Completion:
         """The end of a choice; of the last one to end with what was done to all."""
-        return self.completion([self.choice(index, Piece(), reason=reason)], usage=usage, steering=steering)
+        choice = self.choice(index, Piece(), reason=reason)
+        return self.completion([choice], usage=usage, steering=steering, moderation=moderation)
 
     def attribution(self, found: list[ChoiceAttribution]) -> Completion:
         """Why the answers are what they are."""

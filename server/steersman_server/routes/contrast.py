@@ -14,6 +14,7 @@ from steersman_server.account import account_of
 from steersman_server.answers.separation import Pooled, Separation, pool, separate
 from steersman_server.disconnect import until_disconnect
 from steersman_server.errors import RequestError, error_responses
+from steersman_server.moderation.moderator import texts_of
 from steersman_server.plans.models import choose_model
 from steersman_server.plans.prompts import conversation
 from steersman_server.plans.steering import check_effect, resolve
@@ -34,6 +35,15 @@ async def contrast(
 ) -> Response[Contrast]:
     """The features that are higher in one set of conversations than in the other, and how well they tell."""
     name, positive, negative = await asyncio.to_thread(_prepare, data, running)
+    sides = {"positive": data.positive, "negative": data.negative}
+    await running.moderator.admit(
+        [
+            text
+            for side, chats in sides.items()
+            for index, messages in enumerate(chats)
+            for text in texts_of(messages, f"{side}[{index}]")
+        ]
+    )
     account_of(request).read(sum(len(asked.prompt) for asked in (*positive, *negative)))
     return Response(await until_disconnect(request, _contrast(data, name, positive, negative, running)))
 

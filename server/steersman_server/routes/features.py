@@ -27,6 +27,7 @@ from steersman_server.errors import RequestError, error_responses
 from steersman_server.requests.body import json_body
 from steersman_server.requests.query import check_names, one_of
 from steersman_server.running import Running
+from steersman_server.served import ServedModel
 
 SORTS = ("index", "density", "-density", "h_max", "-h_max", "rating", "-rating")
 MODES: tuple[SearchMode, ...] = ("semantic", "keyword", "hybrid")
@@ -74,6 +75,9 @@ async def list_features(
 ) -> FeaturePage:
     """Search the features by meaning and words, or list them all."""
     check_names(request, LISTED)
+    if hidden and not running.served.sees_hidden:
+        message = "Moderation hides these features; a key that is not `moderated` may see them."
+        raise RequestError(message, param="hidden", code="features_hidden")
     flags = running.served.catalog.flags
     of_kind = one_of(kind, KINDS, "kind")
     has, lacks = one_of(flag, flags, "flag"), one_of(without_flag, flags, "without_flag")
@@ -85,7 +89,7 @@ async def list_features(
         kinds=None if of_kind is None else (of_kind,),
         flags=() if has is None else (has,),
         without_flags=() if lacks is None else (lacks,),
-        hidden=hidden,
+        hidden=hidden or running.served.sees_hidden,
     )
     searched_by = one_of(mode, MODES, "mode")
     order = one_of(sort, SORTS, "sort")
@@ -123,13 +127,15 @@ async def list_features(
 @get("/v1/features/{index:int}", tags=["features"], responses=error_responses())
 async def get_feature(index: FromPath[int], running: NamedDependency[Running]) -> Feature:
     """One feature, with examples of where it fires."""
-    return await asyncio.to_thread(running.served.catalog.feature, index)
+    served = running.served
+    return await asyncio.to_thread(served.catalog.feature, index, hidden=served.sees_hidden)
 
 
 @get("/v1/features/{index:int}/dashboard", tags=["features"], responses=error_responses())
 async def get_dashboard(index: FromPath[int], running: NamedDependency[Running]) -> FeatureDashboard:
     """All that is known of a feature: statistics, examples, effects, labels, their tests, relations."""
-    return await asyncio.to_thread(running.served.catalog.dashboard, index)
+    served = running.served
+    return await asyncio.to_thread(served.catalog.dashboard, index, hidden=served.sees_hidden)
 
 
 @get("/v1/features/{index:int}/neighbors", tags=["features"], responses=error_responses())
@@ -145,18 +151,15 @@ async def get_neighbors(
     """The features nearest to one, with their similarity as `score`."""
     check_names(request, ("space", "limit"))
     asked = one_of(space, SPACES, "space") or "decoder"
-    return await asyncio.to_thread(_neighbors, running.served.catalog, (index,), asked, limit)
+    return await asyncio.to_thread(_neighbors, running.served, (index,), asked, limit)
 
 
 @get("/v1/features/{index:int}/echoes", tags=["features"], responses=error_responses())
 async def get_echoes(index: FromPath[int], running: NamedDependency[Running]) -> FeatureGroup:
     """The features that say the same as one: to suppress what it stands for, edit all of them."""
-
-    def find() -> list[Feature]:
-        catalog = running.served.catalog
-        return catalog.features(catalog.dashboard(index).echoes)
-
-    return FeatureGroup(object="list", data=await asyncio.to_thread(find))
+    served = running.served
+    found = await asyncio.to_thread(served.catalog.echoes, index, hidden=served.sees_hidden)
+    return FeatureGroup(object="list", data=found)
 
 
 @get("/v1/features/map", tags=["features"], responses=error_responses())
@@ -165,11 +168,12 @@ async def get_map(running: NamedDependency[Running]) -> FeatureMap:
 
     def points() -> list[MapPoint]:
         catalog = running.served.catalog
-        places = catalog.map()
+        places, shown = catalog.map(), running.served.sees_hidden
         placed = np.flatnonzero(~np.isnan(places[:, 0])).tolist()
         return [
             MapPoint(index=f.index, label=f.label, x=float(x), y=float(y), rating=f.rating)
-            for f, (x, y) in zip(catalog.features(placed), places[placed], strict=True)
+            for f, (x, y) in zip(catalog.features(placed, hidden=shown), places[placed], strict=True)
+            if shown or not f.hidden
         ]
 
     return FeatureMap(object="map", data=await asyncio.to_thread(points))
@@ -185,7 +189,8 @@ async def get_map(running: NamedDependency[Running]) -> FeatureMap:
 )
 async def lookup(data: JSONBody[FeatureLookup], running: NamedDependency[Running]) -> FeatureGroup:
     """Several features by index, in the order given."""
-    found = await asyncio.to_thread(running.served.catalog.features, data.features)
+    served = running.served
+    found = await asyncio.to_thread(served.catalog.features, data.features, hidden=served.sees_hidden)
     return FeatureGroup(object="list", data=found)
 
 
@@ -199,7 +204,7 @@ async def lookup(data: JSONBody[FeatureLookup], running: NamedDependency[Running
 )
 async def neighbors(data: JSONBody[NeighborsRequest], running: NamedDependency[Running]) -> FeatureGroup:
     """The features nearest to the middle of several, with their similarity as `score`."""
-    return await asyncio.to_thread(_neighbors, running.served.catalog, data.features, data.space, data.top_k)
+    return await asyncio.to_thread(_neighbors, running.served, data.features, data.space, data.top_k)
 
 
 @post(
@@ -214,11 +219,12 @@ async def rerank(data: JSONBody[RerankRequest], running: NamedDependency[Running
     """Some features by how well they fit words, best first; `score` is 0 for those that do not at all."""
 
     def find() -> list[Feature]:
-        catalog = running.served.catalog
+        catalog, hidden = running.served.catalog, running.served.sees_hidden
         asked = list(dict.fromkeys(data.features))
-        given = {feature.index: feature for feature in catalog.features(asked)}
+        given = {feature.index: feature for feature in catalog.features(asked, hidden=hidden)}
         try:
-            found, _ = search(catalog, data.query, data.mode, limit=len(catalog))
+            where = FeatureFilter(hidden=hidden)
+            found, _ = search(catalog, data.query, data.mode, limit=len(catalog), where=where)
         except ValueError as error:
             if isinstance(error, RequestError):
                 raise
@@ -248,9 +254,11 @@ def search(
     return catalog.search(words, mode="keyword", **options)
 
 
-def _neighbors(catalog: Catalog, indices: tuple[int, ...], space: Space, limit: int) -> FeatureGroup:
+def _neighbors(served: ServedModel, indices: tuple[int, ...], space: Space, limit: int) -> FeatureGroup:
     try:
-        near = catalog.neighbors(indices[0] if len(indices) == 1 else indices, space=space, limit=limit)
+        near = served.catalog.neighbors(
+            indices[0] if len(indices) == 1 else indices, space=space, limit=limit, hidden=served.sees_hidden
+        )
     except NoEmbeddingsError as error:
         raise RequestError(str(error), param="space", code="unsupported_value") from error
     found = [msgspec.structs.replace(each.feature, score=each.similarity) for each in near]

@@ -1,6 +1,7 @@
 """`POST /v1/features/inspect` and `/attribute`: what fires on a conversation, and why it goes as it does."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from litestar import Request, Response, post
@@ -14,6 +15,7 @@ from steersman_server.answers.explanation import Explanation
 from steersman_server.answers.inspecting import inspection_of
 from steersman_server.disconnect import until_disconnect
 from steersman_server.errors import RequestError, error_responses
+from steersman_server.moderation.moderator import texts_of
 from steersman_server.plans.models import choose_model
 from steersman_server.plans.prompts import conversation
 from steersman_server.plans.steering import Steering, check_effect, resolve
@@ -51,6 +53,7 @@ async def inspect(
 ) -> Response[Inspection]:
     """The features that fire on a conversation: token by token, and over all of it; under edits, if given."""
     name, asked = await asyncio.to_thread(_prepare_inspect, data, running)
+    await running.moderator.admit(texts_of(data.messages))
     account_of(request).read(len(asked.prompt))
     found = await until_disconnect(request, running.served.engine.inspect(asked))
     return Response(await inspection_of(data, name, asked.prompt, found, running.served))
@@ -76,11 +79,11 @@ async def attribute(
     data: JSONBody[AttributeRequest], request: Request[Any, Any, Any], running: NamedDependency[Running]
 ) -> Response[AttributionResult]:
     """Why a given answer, or a given next token: what would push it (`gradient`), or what the model used."""
-    name, num_tokens, work = await asyncio.to_thread(_prepare_attribute, data, running)
+    name, num_tokens, explain = await asyncio.to_thread(_prepare_attribute, data, running)
+    await running.moderator.admit(texts_of(data.messages))
     account_of(request).read(num_tokens)
-    return Response(
-        AttributionResult(object="attribution", model=name, attribution=await until_disconnect(request, work))
-    )
+    attribution = await until_disconnect(request, explain())
+    return Response(AttributionResult(object="attribution", model=name, attribution=attribution))
 
 
 def _prepare_attribute(data: AttributeRequest, running: Running) -> Any:
@@ -108,5 +111,5 @@ def _prepare_attribute(data: AttributeRequest, running: Running) -> Any:
     if not answered and explanation.given is None:
         message = "The last message is not the assistant's, so `target.given` must name the token to explain."
         raise RequestError(message, param="target.given", code="missing_required_parameter")
-    work = explanation.explain(0, prompt, answer, steering.affine, served)
-    return name, len(prompt) + len(answer), work
+    explain = partial(explanation.explain, 0, prompt, answer, steering.affine, served)
+    return name, len(prompt) + len(answer), explain

@@ -17,6 +17,7 @@ from steersman_server.answers.explanation import one_token
 from steersman_server.answers.likelihoods import finite
 from steersman_server.disconnect import until_disconnect
 from steersman_server.errors import RequestError, error_responses
+from steersman_server.moderation.moderator import texts_of
 from steersman_server.plans.prompts import conversation
 from steersman_server.plans.steering import Steering, check_effect
 from steersman_server.requests.body import json_body
@@ -38,6 +39,7 @@ async def next_token_logits(
 ) -> Response[NextTokens]:
     """What would come next: logits and log probabilities, beside those of the plain model."""
     name, prompt, steering, asked = await asyncio.to_thread(_prepare, data, running)
+    await running.moderator.admit(texts_of(data.messages))
     account_of(request).read(len(prompt))
     return Response(
         await until_disconnect(request, _answer(data, name, prompt, steering, asked, running.served))

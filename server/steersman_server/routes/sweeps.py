@@ -16,6 +16,7 @@ from steersman_server.answers.receipt import receipt
 from steersman_server.answers.work import Work
 from steersman_server.disconnect import until_disconnect
 from steersman_server.errors import RequestError, error_responses
+from steersman_server.moderation.moderator import texts_of
 from steersman_server.plans.models import choose_model
 from steersman_server.plans.plan import plan
 from steersman_server.plans.prompts import conversation
@@ -39,6 +40,7 @@ async def create_sweep(
 ) -> Response[Sweep]:
     """Answer a conversation under each set of edits at once; the work on the prompt is shared."""
     model, work = await asyncio.to_thread(_prepare, data, running)
+    await work.admit(running.moderator, texts_of(data.messages))
     account_of(request).begin(work)
     identity = Identity.new("sweep", model, running.served.fingerprint)
     return Response(await until_disconnect(request, _complete(data, work, identity)))
@@ -66,6 +68,7 @@ def _prepare(data: SweepRequest, running: Running) -> tuple[str, Work]:
                 served,
                 max_tokens=data.max_completion_tokens or data.max_tokens,
                 seed=seed,
+                probes=running.moderator.signals.probes,
             )
         except RequestError as error:
             raise _in_row(error, index) from error
@@ -107,6 +110,7 @@ async def _complete(data: SweepRequest, work: Work, identity: Identity) -> Sweep
         data=rows,
         usage=Usage(prompt, completion, prompt + completion),
         system_fingerprint=identity.fingerprint,
+        moderation=work.moderation(),
     )
 
 
