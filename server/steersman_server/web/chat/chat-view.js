@@ -42,13 +42,13 @@ function tools() {
   const { title, columns } = current.value;
   const full = columns.length >= MAX_COLUMNS;
   const steered = shownEdits(chosenColumn());
-  const hasPlain = columns.some((column) => !column.edits.length && !column.pending);
+  const hasPlain = columns.some((column) => !column.edits.length);
   const text = (label, path, onclick, props) =>
     h("button", { type: "button", class: "quiet with-icon", onclick, ...props }, icon(path), h("span", {}, label));
   return [
     h("h1", {}, title),
     h("span", { class: "spread" }),
-    steered.length > 0 && !hasPlain && !full && text("Compare with plain", COLUMNS, () => addColumn([]), { class: "with-icon" }),
+    !hasPlain && !full && text("Compare with plain", COLUMNS, () => addColumn([]), { class: "with-icon" }),
     text("Add a column", PLUS, () => addColumn(structuredClone(steered)), {
       disabled: full, "aria-label": "Add a column", title: full ? `${MAX_COLUMNS} columns are as many as fit` : "A column beside this one, to steer in another way",
     }),

@@ -8,7 +8,7 @@ import { dial, problem } from "../chat/session.js";
 import { FeatureMap } from "./feature-map.js";
 
 const LISTED = 200;
-const FOUND = 100;
+const FOUND = 40;
 const HELP = [
   "Each point is a feature; alike ones lie close together, and the strongly coloured have the best-tested labels.",
   "Drag to move; zoom with the wheel, two fingers, or + and −. Click a point, or draw a lasso around several, to list them here.",

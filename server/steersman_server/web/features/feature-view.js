@@ -46,7 +46,7 @@ function head({ feature, labels, moderation }) {
   };
   const shown = labels.find((label) => label.shown);
   const maker = MAKERS[shown?.explainer] ?? (shown ? `Label by ${shown.explainer}` : "No label");
-  const standing = feature.rating === undefined ? "not tested" : feature.trusted ? "better than chance in tests" : "no better than chance in tests: do not rely on it";
+  const standing = feature.rating === undefined ? "not tested" : feature.trusted ? "better than chance in tests" : "not shown to be better than chance: read the examples";
   return h(
     "header",
     { class: "feature-head" },

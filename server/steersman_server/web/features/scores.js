@@ -34,7 +34,7 @@ export function scoresView({ labels, scores }) {
     own.length > 0 && h("p", { class: "fine" }, "Judged on texts the label was not made from. The band is the 95 % interval, the thin line what guessing scores."),
     h("ul", { class: "scores" }, own.map(score)),
     nulls.length > 0 && h("details", {}, h("summary", { class: "fine" }, "Beside it, what should do worse"), h("ul", { class: "scores null" }, nulls.map(score))),
-    effects.length > 0 && h("ul", { class: "effects" }, effects.map(({ test, value }) => h("li", {}, h("span", {}, EFFECTS[test][0]), h("span", { class: "amount" }, `${short(value)} (${EFFECTS[test][1]})`)))),
+    effects.length > 0 && h("ul", { class: "effects" }, effects.map(({ test, value }) => h("li", {}, h("span", {}, EFFECTS[test][0]), h("span", { class: "amount" }, `${value.toFixed(2)} (${EFFECTS[test][1]})`)))),
   );
 }
 
