@@ -24,6 +24,7 @@ from steersman.types import (
     Completion,
     CompletionChoice,
     FinishReason,
+    Moderation,
     SteeringReceipt,
     Usage,
 )
@@ -42,6 +43,7 @@ class Answer(Generic[C]):
         self.request_id: str | None = response.headers.get("x-request-id")
         """What the server calls this request in its log."""
         self.steering: SteeringReceipt | None = None
+        self.moderation: Moderation | None = None
         """Comes near the end; None if nothing was edited."""
         self.attribution: list[ChoiceAttribution] | None = None
         self.usage: Usage | None = None
@@ -90,6 +92,7 @@ class Answer(Generic[C]):
             if choice.finish_reason is not None:
                 self._reasons[choice.index] = choice.finish_reason
         self.steering = chunk.steering or self.steering
+        self.moderation = chunk.moderation or self.moderation
         self.attribution = chunk.attribution or self.attribution
         self.usage = chunk.usage or self.usage
         return chunk
@@ -202,7 +205,7 @@ class ChatMessage(Answer[ChatCompletionChunk]):
 class ChatStream(ChatMessage, Stream[ChatCompletionChunk]):
     """A chat's answer as it is written: iterate over it, in a `with` block if you may stop early.
 
-    `text`, `finish_reason`, `steering`, `attribution`, `usage` and `message` fill up meanwhile.
+    `text`, `finish_reason`, `steering`, `moderation`, `attribution`, `usage` and `message` fill up meanwhile.
     """
 
 
