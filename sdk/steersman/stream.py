@@ -43,8 +43,9 @@ class Answer(Generic[C]):
         self.request_id: str | None = response.headers.get("x-request-id")
         """What the server calls this request in its log."""
         self.steering: SteeringReceipt | None = None
-        self.moderation: Moderation | None = None
         """Comes near the end; None if nothing was edited."""
+        self.moderation: Moderation | None = None
+        """Comes with it; None if nothing was found."""
         self.attribution: list[ChoiceAttribution] | None = None
         self.usage: Usage | None = None
         self._texts: dict[int, list[str]] = {}
