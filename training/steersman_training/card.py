@@ -71,7 +71,7 @@ def card(manifest: BundleManifest, metrics: Metrics) -> str:
 
 def _label_tokens(manifest: BundleManifest) -> str:
     found = manifest.metrics.get(LABELLING)
-    return f" --tokens {found['tokens']}" if found else ""
+    return f" --tokens {found['asked_tokens']}" if found and found.get("asked_tokens") else ""
 
 
 def _labels(summary: dict[str, Any] | None) -> str:
@@ -90,7 +90,7 @@ def _labels(summary: dict[str, Any] | None) -> str:
         f"Made by the explainer `{summary['explainer']}` from {splits['explain']:,} documents, revised on"
         f" {splits['dev']:,} others, scored on {splits['test']:,} more that neither saw"
         f" ({summary['tokens']:,} tokens in all). {summary['live']:,} features fired; {summary['trusted']:,}"
-        " labels are above chance in the contrastive test at a false discovery rate of 5 %;"
+        " labels are above chance in the contrastive test before a judge, at a false discovery rate of 5 %;"
         f" {summary['unclear']:,} say that they are unclear. Means over features, with 95 % intervals:\n"
     )
     table = "| test | judge | of | mean | chance | features | trials | failures |\n" + "|---" * 8 + "|\n"
@@ -98,7 +98,8 @@ def _labels(summary: dict[str, Any] | None) -> str:
         "\n*Contrastive*: in which of two texts does the feature fire? *Stringent*: which of four, three of"
         " them of features with the nearest labels? *Detection*: area under the curve over single texts. The"
         " unigram rule has no label; it knows on which tokens the feature fired. The judges are small:"
-        " what they find is a floor.\n"
+        " what they find is a floor. Distractors are mostly chosen to be hard, by embedding or label, so"
+        " the embedding judge takes shuffled labels to just below chance.\n"
     )
     return f"{head}\n{table}" + "\n".join(rows) + "\n" + tail
 

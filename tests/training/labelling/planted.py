@@ -1,4 +1,4 @@
-"""A tiny model with an SAE whose features are known: each fires on the first letter of one word."""
+"""A tiny model with an SAE whose features are known: the first letter of a word, or a sign."""
 
 import hashlib
 import random
@@ -20,9 +20,11 @@ from steersman_training.labelling.job import Job
 from steersman_training.labelling.subject import Subject
 
 PLANTED = ["zebra", "quark", "xenon", "jumbo", "violin", "kettle", "window", "yellow"]
-FILLER = ["the", "rain", "can", "fall", "on", "a", "small", "hut", "and", "it", "melts", "fast"]
+FILLER = ["the", "rain", "can", "fall", "on", "a", "small", "hut", "and", "it", "melts", "fast", "oh!"]
 DEAD = len(PLANTED)
 """A feature that never fires."""
+SIGN = DEAD + 1
+"""A feature that fires on exclamation marks."""
 SINK_NORM = 1e9
 EMBEDDING_SCALE = 30.0
 NUM_CHATS = 600
@@ -55,8 +57,8 @@ def planted_host(model: LlamaForCausalLM) -> HostModel:
 
 
 def planted_sae(host: HostModel, tokenizer, corpus: Corpus) -> SAE:
-    """A direction a planted word, by which its first letter is told from all else; and one dead feature."""
-    letters = [tokenizer(word[0], add_special_tokens=False)["input_ids"][0] for word in PLANTED]
+    """A direction a planted word or sign, told from all else by its first letter; and a dead one."""
+    letters = [tokenizer(word[0], add_special_tokens=False)["input_ids"][0] for word in (*PLANTED, "!")]
     resid, token = [], []
     for begin, end in islice(zip(corpus.starts, corpus.starts[1:], strict=False), 60):
         ids = torch.from_numpy(corpus.token[begin:end].astype(np.int64))
@@ -73,8 +75,8 @@ def planted_sae(host: HostModel, tokenizer, corpus: Corpus) -> SAE:
         score = x @ w
         enc.append(w)
         bias.append(-(score[yes].min() + score[~yes].max()) / 2)
-    enc.append(torch.ones(x.shape[1], dtype=torch.float64))
-    bias.append(torch.tensor(-1e6, dtype=torch.float64))
+    enc.insert(DEAD, torch.ones(x.shape[1], dtype=torch.float64))
+    bias.insert(DEAD, torch.tensor(-1e6, dtype=torch.float64))
     W_enc = torch.stack(enc, dim=1)
     return SAE.canonical(
         W_enc=W_enc, b_enc=torch.stack(bias), W_dec=W_enc.T.clone(), b_dec=torch.zeros(x.shape[1])

@@ -110,7 +110,7 @@ def test_a_label_that_is_too_long_is_a_failure(llm: FakeLLM, explainer: LLMExpla
 
 
 def test_the_version_names_the_prompt_and_the_model(explainer: LLMExplainer) -> None:
-    assert re.fullmatch(r"explain-1-[0-9a-f]{8}:local", explainer.version)
+    assert re.fullmatch(r"explain-\d+-[0-9a-f]{8}:local", explainer.version)
     assert explain_ask(evidence(), "local").prompt_version == explainer.version.removesuffix(":local")
 
 

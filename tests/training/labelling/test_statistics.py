@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
+from steersman_training.labelling.labels import Label
+from steersman_training.labelling.protocols import LabelDraft
+from steersman_training.labelling.scoring import Score
 from steersman_training.labelling.statistics import (
     above_chance,
     auc,
@@ -12,6 +15,7 @@ from steersman_training.labelling.statistics import (
     shrunken,
     wilson,
 )
+from steersman_training.labelling.summary import ratings_of
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (6, 10), (10, 10), (37, 50)])
@@ -59,6 +63,23 @@ def test_what_is_surely_above_chance_is_found_among_luck() -> None:
     found = above_chance(right, np.full(1000, 20), 0.5)
     assert found[:500].all()
     assert found[500:].mean() < 0.1
+
+
+def score(judge: str, feature: int, right: int) -> Score:
+    return Score(
+        feature=feature, label=f"{feature}.0", test="contrastive", measure="share", judge=judge, split="test",
+        asked=20, failures=0, right=right, value=right / 20, low=0.0, high=1.0, chance=0.5, d_prime=None,
+    )  # fmt: skip
+
+
+def test_a_label_is_trusted_if_one_judge_can_tell_with_it_and_by_luck_no_more_often() -> None:
+    draft = LabelDraft(text="x", kind="topic", confidence="mid")
+    labels = [Label(id=f"{f}.0", feature=f, draft=draft, explainer="", version="") for f in range(20)]
+    luck = [score(judge, feature, 11) for judge in ("a", "b") for feature in range(1, 20)]
+    sure = [score("a", 0, 10), score("b", 0, 20)]
+    ratings = ratings_of([*sure, *luck], labels, range(20), "a")
+    assert [rating.feature for rating in ratings if rating.trusted] == [0]
+    assert ratings[0].q_value == pytest.approx(2 * 0.5**20 * 20)
 
 
 def test_shrinking_draws_few_answers_further_than_many() -> None:

@@ -10,6 +10,7 @@ from steersman_training.labelling.log_odds import z_scores
 from steersman_training.labelling.protocols import Effects, Excerpt, FeatureEvidence, Revision, Weighted
 from steersman_training.labelling.statistical import StatisticalExplainer
 from steersman_training.labelling.word_facts import damped
+from steersman_training.labelling.wording import named
 from steersman_training.labelling.words import words_of
 
 
@@ -71,12 +72,48 @@ def test_a_label_names_the_words_that_stand_out() -> None:
 
 
 def test_one_word_is_enough_where_it_is_nearly_all() -> None:
-    assert label(evidence(("oven", 30.0, 0.02), (",", 20.0, 0.98))) == "“,”"
+    assert label(evidence(("oven", 30.0, 0.02), (",", 20.0, 0.98))) == "comma"
 
 
 def test_what_comes_before_is_named_where_the_word_is_always_the_same() -> None:
     found = replace(evidence(("of", 30.0, 0.98)), context_words=(Weighted("court", 12.0), Weighted("a", 2.0)))
     assert label(found) == "of after court"
+
+
+def test_forms_of_a_word_are_named_once() -> None:
+    found = evidence(
+        ("changes", 20.0, 0.3), ("change", 18.0, 0.2), ("changing", 9.0, 0.1), ("chart", 8.0, 0.1)
+    )
+    assert label(found) == "changes, chart"
+
+
+def test_words_far_behind_the_first_are_left_out() -> None:
+    assert label(evidence(("please", 90.0, 0.6), ("furry", 6.0, 0.01))) == "please"
+
+
+def test_words_that_hardly_stand_out_are_said_to_be_unclear() -> None:
+    assert label(evidence(("furry", 4.0, 0.01), ("views", 3.9, 0.01))) == "unclear (furry, views)"
+
+
+def test_the_word_just_before_is_named_where_it_is_mostly_the_same() -> None:
+    words = evidence(("is", 30.0, 0.4), ("are", 20.0, 0.3))
+    assert label(replace(words, previous_words=(Weighted("what", 40.0, 0.6),))) == "is, are after what"
+    assert label(replace(words, previous_words=(Weighted("what", 40.0, 0.1),))) == "is, are"
+
+
+def test_promoted_tokens_are_named_where_they_do_come_next() -> None:
+    words = evidence(("able", 30.0, 0.4), ("want", 20.0, 0.3))
+    draft = StatisticalExplainer().label(replace(words, next_tokens=(Weighted(" to", 9.0, 0.4),)))
+    assert (draft.text, draft.kind) == ("able, want, before to", "output")
+    assert label(replace(words, next_tokens=(Weighted(" to", 9.0, 0.1),))) == "able, want"
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("↵", "new line"), ("↵↵", "blank line"), ("↵␣␣", "indented line"), ("␣", "space"), ("});", "“});”")],
+)
+def test_blanks_and_signs_have_names(word: str, expected: str) -> None:
+    assert named(word) == expected
 
 
 def test_a_long_word_is_cut() -> None:
@@ -96,6 +133,20 @@ def test_a_feature_on_signs_is_named_by_what_it_does() -> None:
         label(replace(evidence(("<|im_start|>", 9.0, 1.0)), effects=effects))
         == "leads to Sure; on <|im_start|>"
     )
+
+
+def test_what_hardly_changes_is_not_named() -> None:
+    effects = Effects(
+        raised=(Weighted("osphorus", 0.001),), lowered=(), lost=(), gained=(), kl_raise=0.05, kl_ablate=0.0
+    )
+    assert label(replace(evidence(("<|im_start|>", 9.0, 1.0)), effects=effects)) == "<|im_start|>"
+
+
+def test_the_system_message_is_named_where_it_holds_most() -> None:
+    found = replace(
+        evidence(("named", 9.0, 0.5)), roles={"system": 0.6, "user": 0.4}, role_base={"system": 0.04}
+    )
+    assert label(found) == "named (mostly system)"
 
 
 def test_a_role_is_named_where_it_says_something() -> None:

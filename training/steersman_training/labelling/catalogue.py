@@ -18,9 +18,7 @@ from steersman_catalog.rows import (
     MapRow,
     NeighbourRow,
     PassageRow,
-    RatingRow,
     Row,
-    ScoreRow,
     Side,
     TokenRow,
     WordRow,
@@ -32,11 +30,11 @@ from steersman_training.labelling.job import PART_FEATURES
 from steersman_training.labelling.labels import Label
 from steersman_training.labelling.ledger_rows import ledger_rows
 from steersman_training.labelling.lens import Lens
+from steersman_training.labelling.moderation import moderation_rows
 from steersman_training.labelling.moderation_rules import rule_rows
-from steersman_training.labelling.nulls import SHUFFLED, UNIGRAM
 from steersman_training.labelling.protocols import Excerpt
 from steersman_training.labelling.results import Results
-from steersman_training.labelling.scoring import Score
+from steersman_training.labelling.score_rows import run_rows, score_rows
 from steersman_training.labelling.statistical import SPECIAL_SHARE
 from steersman_training.labelling.summary import Rating
 
@@ -47,7 +45,6 @@ OUTPUT_SCORE = 0.1
 """From here on a feature is flagged as one that writes the tokens its decoder row names."""
 LOGITS = 8
 SIDES: tuple[tuple[Side, bool], ...] = (("promoted", True), ("suppressed", False))
-BASELINES = {SHUFFLED: "shuffled_labels", UNIGRAM: "unigram"}
 
 
 def write(results: Results, ratings: list[Rating], path: Path) -> None:
@@ -102,12 +99,17 @@ class Rows:
                 yield from self._labels(feature, of)
                 shown = self._job.labels[feature]
                 of = {e.id: row.example for e, row in zip(evidence.inactive, silent, strict=True)} | of
-                yield from rule_rows(evidence, shown.draft.text, self._label_ids[shown.id], of)
+                label = self._label_ids[shown.id]
+                yield from rule_rows(evidence, shown.draft.text, label, of)
+                if feature in self._job.marks:
+                    name = self._job.config.moderator
+                    yield from moderation_rows(self._job.marks[feature], name, feature, label, of)
         yield from ledger_rows(self._job.root)
         yield from self._logits()
-        yield from self._scores()
+        yield from score_rows(self._results, self._ratings, self._label_ids)
         yield from self._relations()
         yield from self._texts()
+        yield from run_rows(self._job.made)
 
     def _feature(self, feature: int) -> FeatureRow:
         facts = self._job.facts[feature].measured
@@ -172,6 +174,7 @@ class Rows:
             confidence=draft.confidence,
             examples=[examples[one] for one in draft.example_ids if one in examples],
             parent=None if label.parent is None else self._label_ids[label.parent],
+            run=(self._job.explain_stage if label.parent is None else self._job.refine_stage).key,
             shown=shown,
         )
 
@@ -190,44 +193,6 @@ class Rows:
                         yield LogitRow(
                             feature=feature, side=side, rank=rank, token=token, value=round(value, 4)
                         )
-
-    def _scores(self) -> Iterator[Row]:
-        for score in self._results.scores:
-            if score.value == score.value and (":" in score.label or score.label in self._label_ids):
-                yield self._score(score)
-        for feature, output in self._job.outputs.items():
-            for test in ("output_score", "delta_confidence", "coherent_strength"):
-                yield ScoreRow(
-                    feature=feature, label=None, test=test, split="explain", value=getattr(output, test), n=1
-                )
-        for feature, rating in self._ratings.items():
-            yield RatingRow(
-                feature=feature,
-                label=self._label_ids[rating.label],
-                test="stringent",
-                score=rating.score,
-                q_value=None,
-                trusted=rating.trusted,
-            )
-
-    def _score(self, score: Score) -> ScoreRow:
-        name, colon, _ = score.label.partition(":")
-        return ScoreRow(
-            feature=score.feature,
-            label=None if colon else self._label_ids[score.label],
-            test=score.test,
-            judge="" if name == UNIGRAM else score.judge,
-            baseline=BASELINES[name] if colon else None,
-            split="test",
-            value=round(score.value, 4),
-            lo=round(score.low, 4),
-            hi=round(score.high, 4),
-            chance=score.chance,
-            n=score.answered,
-            k=score.right if score.measure == "share" else None,
-            failures=score.failures,
-            label_set=self._job.refine_stage.key,
-        )
 
     def _relations(self) -> Iterator[Row]:
         found = self._results.relations

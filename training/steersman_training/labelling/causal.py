@@ -7,6 +7,7 @@ Shapes: `features` some features, `vocab` tokens, `pos` positions, `d_model` the
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,7 +33,9 @@ PLAIN = "Take your time and read it carefully. Then write down what you know."
 """Ordinary text to read under steering."""
 MATCHED_KL = 0.5
 """Nats that raising is matched to (Gur-Arieh et al. 2025, arXiv:2501.08319)."""
-RAISED = (0.5, 1.0, 2.0)
+MOST_RAISED = 2.0
+"""Of h_max: a feature is raised no higher in search of that."""
+HALVINGS = 6
 EFFECT_TOKENS = 10
 ROWS = 64
 """Rows in one pass."""
@@ -50,6 +53,29 @@ class Output(Struct, frozen=True, kw_only=True):
     """Nats a token that reading PLAIN costs more under each of STRENGTHS."""
     coherent_strength: float
     """Largest strength that costs less than COHERENT_NATS; 2 at most, between two by interpolation."""
+
+
+class Shift(NamedTuple):
+    """How the next token's distribution moves.
+
+    A token counts by its probability, too: of a change of log-probability alone, rare tokens take the top.
+    """
+
+    gain: Tensor
+    """What each token adds to KL(after ‖ before) `[vocab]`."""
+    loss: Tensor
+    """What each token adds to KL(before ‖ after) `[vocab]`."""
+    kl: float
+    """KL(after ‖ before), the mean over texts."""
+
+    @classmethod
+    def of(cls, before: Tensor, after: Tensor, *, alike: bool = False) -> "Shift":
+        """From log-probabilities `[texts, vocab]`: means, or if `alike` what moves in most texts."""
+        gain, loss = after.exp() * (after - before), before.exp() * (before - after)
+        kl = float(gain.sum(dim=-1).mean())
+        if alike:
+            return cls(gain.median(dim=0).values, loss.median(dim=0).values, kl)
+        return cls(gain.mean(dim=0), loss.mean(dim=0), kl)
 
 
 class Causal:
@@ -121,19 +147,18 @@ class Causal:
         """
         ablated = self._ablated(features, contexts)
         made: list[Effects | None] = []
-        for (raised, kl_raise), gone in zip(self._raised(features, h_max, others), ablated, strict=True):
+        for up, gone in zip(self._raised(features, h_max, others), ablated, strict=True):
             if gone is None:
                 made.append(None)
                 continue
-            lost, kl_ablate = gone
             made.append(
                 Effects(
-                    raised=self._named(raised, largest=True),
-                    lowered=self._named(raised, largest=False),
-                    lost=self._named(lost, largest=False),
-                    gained=self._named(lost, largest=True),
-                    kl_raise=kl_raise,
-                    kl_ablate=kl_ablate,
+                    raised=self._named(up.gain),
+                    lowered=self._named(up.loss),
+                    lost=self._named(gone.loss),
+                    gained=self._named(gone.gain),
+                    kl_raise=up.kl,
+                    kl_ablate=gone.kl,
                 )
             )
         return made
@@ -144,14 +169,13 @@ class Causal:
 
     def _ablated(
         self, features: Sequence[int], contexts: Sequence[Sequence[Sequence[int]]]
-    ) -> list[tuple[Tensor, float] | None]:
-        """Of each feature the mean change of log-probability `[vocab]` without it, and the mean KL."""
+    ) -> list[Shift | None]:
+        """What changes without each feature, where it fires."""
         by_length: dict[int, list[tuple[int, Sequence[int]]]] = {}
         for row, texts in enumerate(contexts):
             for text in texts:
                 by_length.setdefault(len(text), []).append((row, text))
-        changes: list[list[Tensor]] = [[] for _ in features]
-        kls: list[list[float]] = [[] for _ in features]
+        pairs: list[list[tuple[Tensor, Tensor]]] = [[] for _ in features]
         for texts in by_length.values():
             resid = self._residual([list(text) for _, text in texts])
             own = [features[row] for row, _ in texts]
@@ -160,39 +184,43 @@ class Causal:
             fires &= ~is_sink(last, self._sink_norm)
             plain = self._last_log_probs(resid)
             without = self._last_log_probs(self._set(resid, own, torch.zeros(len(own)), last=True))
-            kl = (without.exp() * (without - plain)).sum(dim=-1)
             for number, (row, _) in enumerate(texts):
                 if fires[number]:
-                    changes[row].append(without[number] - plain[number])
-                    kls[row].append(float(kl[number]))
+                    pairs[row].append((plain[number], without[number]))
         return [
-            (torch.stack(found).mean(dim=0), float(np.mean(kl))) if found else None
-            for found, kl in zip(changes, kls, strict=True)
+            Shift.of(*(torch.stack(side) for side in zip(*found, strict=True))) if found else None
+            for found in pairs
         ]
 
-    def _raised(
-        self, features: Sequence[int], h_max: Sequence[float], others: Tensor
-    ) -> list[tuple[Tensor, float]]:
-        """Of each feature the mean change `[vocab]` where the KL is nearest to MATCHED_KL, and that KL."""
+    def _raised(self, features: Sequence[int], h_max: Sequence[float], others: Tensor) -> list[Shift]:
+        """What changes with each feature where the KL is nearest to MATCHED_KL.
+
+        The strength is found by halving the range in which it must be; one whose KL stays below at
+        MOST_RAISED is raised so far.
+        """
         plain = self._last_log_probs(others)
         rows = others.repeat(len(features), 1, 1)
         own = [feature for feature in features for _ in range(len(others))]
         largest = torch.tensor(h_max, dtype=torch.float32).repeat_interleave(len(others))
-        best: list[tuple[Tensor, float]] = []
-        for strength in RAISED:
-            steered = self._last_log_probs(self._set(rows, own, largest * strength, last=True))
+        low, high = torch.zeros(len(features)), torch.full((len(features),), MOST_RAISED)
+        strength = high
+        best: list[Shift] = []
+        for _ in range(1 + HALVINGS):
+            target = largest * strength.repeat_interleave(len(others))
+            steered = self._last_log_probs(self._set(rows, own, target, last=True))
             steered = steered.view(len(features), len(others), -1)
-            kls = (steered.exp() * (steered - plain)).sum(dim=-1).mean(dim=1).tolist()
-            change = (steered - plain).mean(dim=1)
-            tried = [(change[row], kl) for row, kl in enumerate(kls)]
+            tried = [Shift.of(plain, rows_of, alike=True) for rows_of in steered]
             best = [
-                min(pair, key=lambda one: abs(one[1] - MATCHED_KL))
+                min(pair, key=lambda one: abs(one.kl - MATCHED_KL))
                 for pair in zip(best or tried, tried, strict=True)
             ]
+            below = torch.tensor([one.kl < MATCHED_KL for one in tried])
+            low, high = torch.where(below, strength, low), torch.where(below, high, strength)
+            strength = (low + high) / 2
         return best
 
-    def _named(self, change: Tensor, *, largest: bool) -> tuple[Weighted, ...]:
-        top = change.topk(EFFECT_TOKENS, largest=largest)
+    def _named(self, nats: Tensor) -> tuple[Weighted, ...]:
+        top = nats.topk(EFFECT_TOKENS)
         return tuple(
             Weighted(self._text[token], value)
             for token, value in zip(top.indices.tolist(), top.values.tolist(), strict=True)

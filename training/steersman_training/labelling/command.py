@@ -66,6 +66,12 @@ def _add_arguments(parser: ArgumentParser) -> None:
         help="of embedding, lexical, claude, openai, export; the first ranks features (default: %(default)s)",
     )
     parser.add_argument(
+        "--moderator",
+        default="rules",
+        metavar="NAME",
+        help="who else looks for what should be hidden: claude, openai or export (default: rules alone)",
+    )
+    parser.add_argument(
         "--llm",
         action="append",
         default=[],
@@ -119,6 +125,7 @@ def _config(args: Namespace) -> "LabelConfig":
         seed=args.seed,
         explainer=args.explainer,
         judges=tuple(args.judges.split(",")),
+        moderator=args.moderator,
         llm=_llm(args.llm),
         features=args.features,
         refine_rounds=args.refine_rounds,

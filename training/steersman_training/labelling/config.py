@@ -32,6 +32,8 @@ class LabelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """`statistical`, or `claude`, `openai`, `export`."""
     judges: tuple[str, ...] = ("embedding", "lexical")
     """Of the same names, or `embedding` and `lexical`; the first chooses in refinement and ranks features."""
+    moderator: str = "rules"
+    """`rules`, or besides them `claude`, `openai`, `export`."""
     llm: dict[str, Any] = {}
     """How language models are reached: fields of `LLMConfig`."""
     features: int | None = None

@@ -21,6 +21,7 @@ import numpy as np
 from steersman_engine.prompt import Kind
 from steersman_training.documents import Document
 from steersman_training.labelling.stage import Stage, packed_arrays
+from steersman_training.sources.chat import conversation_of
 
 SPLITS = ("explain", "dev", "test")
 SPLIT_PERCENT = {"explain": 50, "dev": 20, "test": 30}
@@ -31,9 +32,8 @@ SAME_HEAD = 64
 
 
 def split_of(document: str) -> int:
-    """Index into SPLITS, by hash of the conversation: `abc_0` and `abc_7` are parts of one."""
-    conversation = document.rsplit("_", 1)[0]
-    digest = hashlib.sha256(b"labelling" + conversation.encode()).digest()
+    """Index into SPLITS, by hash of the conversation."""
+    digest = hashlib.sha256(b"labelling" + conversation_of(document).encode()).digest()
     percent = int.from_bytes(digest[:8], "big") % 100
     for index, name in enumerate(SPLITS):
         if percent < SPLIT_PERCENT[name]:
@@ -120,6 +120,12 @@ class Corpus:
     def split(self) -> np.ndarray:
         """Index into SPLITS of each document `[documents]`."""
         return np.array([split_of(document) for document in self.documents], np.uint8)
+
+    @cached_property
+    def conversation(self) -> np.ndarray:
+        """Number of the conversation that each document is a part of `[documents]`."""
+        _, number = np.unique([conversation_of(one) for one in self.documents], return_inverse=True)
+        return number
 
     @cached_property
     def document_of(self) -> np.ndarray:

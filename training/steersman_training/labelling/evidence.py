@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,6 +25,8 @@ TRIED = 50
 BEFORE, AFTER = 24, 7
 """Tokens shown before and after the peak."""
 EXPLAIN = SPLITS.index("explain")
+LEAST_FOLLOWING, LEAST_LIFT = 0.03, 3.0
+"""A promoted token follows from this share of the activation on, if it is so many times its usual share."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,25 @@ class EvidenceMaker:
 
     def make(self, block: Block, measured: Sequence[Measured]) -> list[FeatureEvidence]:
         """The features of a block, of which `measured` was counted."""
-        promoted = self.lens.promoted(block.features)
+        promoted, ids = self.lens.promoted(block.features)
         return [
-            self._one(facts, *block.of(facts.feature), lens)
-            for facts, lens in zip(measured, promoted, strict=True)
+            self._one(facts, *block.of(facts.feature), lens, tokens)
+            for facts, lens, tokens in zip(measured, promoted, ids, strict=True)
         ]
 
+    @cached_property
+    def _token_share(self) -> np.ndarray:
+        """Share of each token among those of explain documents `[vocab]`."""
+        token = self.activations.corpus.token[self.word_facts.explain]
+        return np.bincount(token, minlength=self.lens.vocab) / max(1, len(token))
+
     def _one(
-        self, facts: Measured, where: np.ndarray, value: np.ndarray, lens: tuple[tuple[Weighted, ...], ...]
+        self,
+        facts: Measured,
+        where: np.ndarray,
+        value: np.ndarray,
+        lens: tuple[tuple[Weighted, ...], ...],
+        promoted: np.ndarray,
     ) -> FeatureEvidence:
         corpus, feature = self.activations.corpus, facts.feature
         there = corpus.split_of_token[where] == EXPLAIN
@@ -64,12 +78,29 @@ class EvidenceMaker:
             previous_words=self.word_facts.before(sampled, weight),
             promoted=lens[0],
             suppressed=lens[1],
+            next_tokens=self._following(sampled, weight, promoted),
             roles=facts.roles,
             role_base={r: float(s) for r, s in zip(ROLES, self.background.roles, strict=True)},
             special_share=facts.special_share,
             position_bits=facts.position_bits,
             early_share=facts.early_share,
             num_documents=len(np.unique(corpus.document_of[shown])),
+        )
+
+    def _following(self, where: np.ndarray, weight: np.ndarray, promoted: np.ndarray) -> tuple[Weighted, ...]:
+        """Which of the `promoted` tokens do come after firings, by share of their `weight`."""
+        corpus = self.activations.corpus
+        inside = where + 1 < corpus.starts[corpus.document_of[where] + 1]
+        if not inside.any():
+            return ()
+        token, weight = corpus.token[where[inside] + 1], weight[inside] / weight[inside].sum()
+        shares = np.array([weight[token == one].sum() for one in promoted])
+        lifts = shares / np.maximum(self._token_share[promoted], 1e-9)
+        kept = (shares >= LEAST_FOLLOWING) & (lifts >= LEAST_LIFT)
+        order = [index for index in np.argsort(-shares, kind="stable").tolist() if kept[index]]
+        return tuple(
+            Weighted(self.text[int(promoted[index])], float(lifts[index]), float(shares[index]))
+            for index in order
         )
 
     def _examples(

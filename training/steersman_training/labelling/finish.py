@@ -43,6 +43,7 @@ def finish(results: Results, folder: Path) -> Summary:
         judges=job.config.judges,
         documents=len(job.corpus.documents),
         tokens=job.activations.num_tokens,
+        asked_tokens=job.config.tokens,
         splits={name: int((job.corpus.split == number).sum()) for number, name in enumerate(SPLITS)},
         trusted=sum(rating.trusted for rating in ratings),
         lines=lines,

@@ -29,6 +29,7 @@ from steersman_training.labelling.judges import Embed, EmbeddingJudge, LexicalJu
 from steersman_training.labelling.labels import Label, failed, label_vectors, nearest, never_fired
 from steersman_training.labelling.lens import Lens
 from steersman_training.labelling.measure import Background, Measured, measure
+from steersman_training.labelling.moderation import Mark, Moderator, Sample
 from steersman_training.labelling.progress import run_stage
 from steersman_training.labelling.protocols import Effects, Explainer, FeatureEvidence, Judge, LabelDraft
 from steersman_training.labelling.questions import Passages, QuestionMaker
@@ -65,11 +66,14 @@ class Job:
         embed: Embed,
         *,
         explainer: Explainer | None = None,
-        paid_judge: Callable[[], Judge] | None = None,
+        paid_judge: Judge | None = None,
+        moderator: Moderator | None = None,
         corpus: Callable[[], Corpus] | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """`paid_judge`: opens the judge that the configuration names and that is not one of the free ones.
+        """`paid_judge`: the one that the configuration names and that is not free.
+
+        `moderator`: marks features besides the rules.
 
         `corpus`: where the documents come from, instead of the configuration's source.
         """
@@ -77,6 +81,9 @@ class Job:
         self.explainer: Explainer = explainer or StatisticalExplainer()
         self.progress = progress
         self._paid_judge = paid_judge
+        self.moderator = moderator
+        self.made: list[Stage] = []
+        """The steps made or read so far."""
         self._corpus_of = corpus or self._read_source
 
     # What the documents are, and what fires on them
@@ -169,7 +176,7 @@ class Job:
     @cached_property
     def evidence_stage(self) -> Stage:
         """What explainers see."""
-        inputs = {"version": 2, "collect": self.activations.key, "seed": self.config.seed}
+        inputs = {"version": 4, "collect": self.activations.key, "seed": self.config.seed}
         lens = cached(lambda: Lens(self.subject.host, self.subject.sae, self.text))
         facts = self.facts
 
@@ -201,7 +208,7 @@ class Job:
         """What the live features do that sit on special tokens, the template or signs."""
         special = [one for one in self.facts if one.measured.special_share >= SPECIAL_SHARE]
         routed = [one.measured.feature for one in special if one.measured.feature in self._live_set]
-        inputs = {"version": 1, "evidence": self.evidence_stage.key, "routed": routed}
+        inputs = {"version": 4, "evidence": self.evidence_stage.key, "routed": routed}
 
         def part(number: int) -> bytes:
             some = routed[number * PART_EFFECTS : (number + 1) * PART_EFFECTS]
@@ -234,17 +241,15 @@ class Job:
             "version": 1,
             "evidence": self.evidence_stage.key,
             "explainer": [self.explainer.name, self.explainer.version],
-            "effects": list(self.effects),
+            "effects": sorted(self.effects),
             "features": self.config.features,
         }
-        step = max(1, self.explainer.batch_size // PART_FEATURES)
-        parts = -(-self._num_parts // step)
+        blocks = self._blocks(self.explainer.batch_size)
 
         def part(number: int) -> bytes:
-            blocks = range(number * step, min((number + 1) * step, self._num_parts))
-            return packed(self._explained([one for block in blocks for one in self.evidence(block)]))
+            return packed(self._explained([one for block in blocks[number] for one in self.evidence(block)]))
 
-        return self._made("explain", parts, inputs, part)
+        return self._made("explain", len(blocks), inputs, part)
 
     @cached_property
     def drafts(self) -> list[Label]:
@@ -290,7 +295,7 @@ class Job:
         if name == "lexical":
             return LexicalJudge(self.passages[tile] for tile in self.background_tiles.tolist())
         if self._paid_judge is not None:
-            return self._paid_judge()
+            return self._paid_judge
         raise ValueError(f"There is no judge {name!r}: embedding, lexical, claude, openai, export.")
 
     @cached_property
@@ -309,7 +314,8 @@ class Job:
         def part(number: int) -> bytes:
             block = self._block(number)
             maker = self.question_maker("dev", neighbours())
-            refiner = Refiner(maker, self.passages, self.explainer, judge(), self.config.refine_rounds)
+            names = [label.draft.text for label in drafts]
+            refiner = Refiner(maker, self.passages, self.explainer, judge(), self.config.refine_rounds, names)
             asked = [drafts[f] for f in block.features if f in self._live_set]
             lines = refiner.refine(block, asked, {one.feature: one for one in self.evidence(number)})
             of = {line[0].feature: line for line in lines}
@@ -326,6 +332,34 @@ class Job:
     def labels(self) -> list[Label]:
         """The label that is shown of every feature: the last that was accepted."""
         return [[label for label in line if label.accepted][-1] for line in self.lines]
+
+    @cached_property
+    def marks(self) -> dict[int, tuple[Mark, ...]]:
+        """What the moderator marks of the live features; where it gives no answer, nothing."""
+        if self.moderator is None:
+            return {}
+        moderator = self.moderator
+        inputs = {
+            "version": 1,
+            "evidence": self.evidence_stage.key,
+            "labels": self.refine_stage.key,
+            "moderator": [moderator.name, moderator.version],
+        }
+        blocks = self._blocks(moderator.batch_size)
+
+        def part(number: int) -> bytes:
+            evidence = [one for block in blocks[number] for one in self.evidence(block)]
+            samples = [
+                Sample(feature=one.feature, label=self.labels[one.feature].draft.text, examples=one.examples)
+                for one in evidence
+                if one.feature in self._live_set
+            ]
+            return packed(
+                [(f, found) for f, found in moderator.moderate(samples) if isinstance(found, tuple)]
+            )
+
+        stage = self._made("moderate", len(blocks), inputs, part)
+        return dict(pair for found in stage.read_all(list[tuple[int, tuple[Mark, ...]]]) for pair in found)
 
     def label_neighbours(self, labels: Sequence[Label]) -> np.ndarray:
         """The features with the nearest labels, nearest first `[d_sae, many]`."""
@@ -345,6 +379,11 @@ class Job:
     def _num_parts(self) -> int:
         return -(-self.subject.sae.d_sae // PART_FEATURES)
 
+    def _blocks(self, batch_size: int) -> list[range]:
+        """Runs of parts that together hold about so many features: what one call likes to get."""
+        step = max(1, batch_size // PART_FEATURES)
+        return [range(n, min(n + step, self._num_parts)) for n in range(0, self._num_parts, step)]
+
     @cached_property
     def _live_set(self) -> set[int]:
         return set(self.live)
@@ -358,7 +397,9 @@ class Job:
         return self.activations.block(first, min(first + PART_FEATURES, self.subject.sae.d_sae))
 
     def _made(self, name: str, parts: int, inputs: dict[str, Any], part: Callable[[int], bytes]) -> Stage:
-        return run_stage(Stage(self.root, name, parts, inputs), part, self.progress)
+        stage = run_stage(Stage(self.root, name, parts, inputs), part, self.progress)
+        self.made.append(stage)
+        return stage
 
     def _read_source(self) -> Corpus:
         config = self.config

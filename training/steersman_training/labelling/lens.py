@@ -3,6 +3,7 @@
 Shapes: `features` some rows of the decoder, `vocab` tokens, `d_model` the residual stream.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,16 +25,26 @@ class Lens:
         self._sae, self._text = sae, text
         self._mean = self._unembed(sae.W_dec.float().mean(dim=0))
 
+    @property
+    def vocab(self) -> int:
+        """Number of tokens."""
+        return len(self._W_U)
+
     @torch.no_grad()
     def logits(self, features: range) -> Tensor:
         """`[features, vocab]`, per unit of the feature where the final norm divides by one."""
         return self._unembed(self._sae.W_dec[features.start : features.stop].float()) - self._mean
 
-    def promoted(self, features: range, count: int = 10) -> list[tuple[tuple[Weighted, ...], ...]]:
-        """Of each feature the `count` tokens it promotes most, and those it suppresses most."""
+    def promoted(
+        self, features: range, count: int = 10
+    ) -> tuple[list[tuple[tuple[Weighted, ...], ...]], np.ndarray]:
+        """Of each feature the `count` tokens it promotes most, and those it suppresses most.
+
+        The ids of the promoted ones, too: `[features, count]`.
+        """
         logits = self.logits(features)
         high, low = logits.topk(count), logits.topk(count, largest=False)
-        return [
+        named = [
             tuple(
                 tuple(
                     Weighted(self._text[token], value)
@@ -46,6 +57,7 @@ class Lens:
             )
             for row in range(len(features))
         ]
+        return named, high.indices.cpu().numpy()
 
     @torch.no_grad()
     def _unembed(self, rows: Tensor) -> Tensor:

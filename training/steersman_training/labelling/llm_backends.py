@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -56,7 +57,7 @@ class LLMConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class LLMBackends:
-    """Explainers, judges and moderators over one ledger. Keys are kept nowhere."""
+    """Explainers, judges and moderators over one ledger, until it is closed. Keys are kept nowhere."""
 
     def __init__(
         self, config: LLMConfig, ledger: Ledger, folder: Path, *, api_key: str | None = None
@@ -70,6 +71,13 @@ class LLMBackends:
             raise ValueError("The backend openai needs a base_url, for example http://localhost:8000/v1.")
         self._config, self._ledger, self._folder, self._key = config, ledger, folder, api_key
         self._transports: dict[str, Transport] = {}
+        self._open = ExitStack()
+
+    def __enter__(self) -> "LLMBackends":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
 
     def explainer(self) -> LLMExplainer:
         """Of the configured model."""
@@ -98,7 +106,9 @@ class LLMBackends:
         prices = load_prices(Path(config.prices) if config.prices else None)
         if config.backend == "claude":
             price = price_of(model, prices)
-            client = anthropic.Anthropic(api_key=self._key, base_url=config.base_url, timeout=TIMEOUT_S)
+            client = self._open.enter_context(
+                anthropic.Anthropic(api_key=self._key, base_url=config.base_url, timeout=TIMEOUT_S)
+            )
             try:
                 can = probe(client, model, config.effort)
             except TypeError as error:  # so the client says that it found no credentials
@@ -112,7 +122,7 @@ class LLMBackends:
         price = FREE if local and model not in prices else price_of(model, prices)
         key = self._key or os.environ.get("OPENAI_API_KEY")
         endpoint = OpenAIEndpoint(
-            httpx.Client(timeout=TIMEOUT_S),
+            self._open.enter_context(httpx.Client(timeout=TIMEOUT_S)),
             config.base_url,
             price,
             api_key=key,

@@ -15,7 +15,7 @@ from steersman_catalog.moderation import MEANING
 from steersman_training.labelling.protocols import Confidence, LabelKind
 
 FOLDER = Path(__file__).with_name("prompts")
-FORM = 1
+FORM = 2
 MAX_LABEL_WORDS = 12
 
 Test = Literal["contrastive", "stringent", "detection", "fuzzing"]

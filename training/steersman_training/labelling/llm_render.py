@@ -64,6 +64,7 @@ def statistics_lines(evidence: FeatureEvidence) -> list[str]:
         "words that stand out before it": evidence.context_words,
         "the word just before": evidence.previous_words,
         "next tokens it promotes, by the logit lens": evidence.promoted,
+        "of these, those that do come next": evidence.next_tokens,
         "next tokens it suppresses, by the logit lens": evidence.suppressed,
     }
     return lines + [f"{what}: {_words(found)}" for what, found in words.items() if found]

@@ -53,10 +53,10 @@ class Weighted(Struct, frozen=True):
 
 
 class Effects(Struct, frozen=True, kw_only=True):
-    """What the feature does to the next token, at matched KL; mean changes of log-probability."""
+    """What the feature does to the next token, at matched KL; weights are shares of the KL, in nats."""
 
     raised: tuple[Weighted, ...]
-    """Tokens most promoted when it is raised where it was silent."""
+    """Tokens most promoted when it is raised where it was silent, in most of the texts."""
     lowered: tuple[Weighted, ...]
     """Tokens most suppressed then."""
     lost: tuple[Weighted, ...]
@@ -101,6 +101,8 @@ class FeatureEvidence(Struct, frozen=True, kw_only=True):
     promoted: tuple[Weighted, ...]
     """Top tokens of the decoder row's logit lens."""
     suppressed: tuple[Weighted, ...]
+    next_tokens: tuple[Weighted, ...] = ()
+    """Promoted tokens that do come next where it fires; `weight`: how many times as often as elsewhere."""
     roles: dict[str, float]
     """Share of its activation mass in each role's messages."""
     role_base: dict[str, float]

@@ -108,6 +108,10 @@ class QuestionMaker:
             made += self._stringent(feature, positives, silent, random)
         if "fuzzing" in tests:
             made += self._fuzzing(feature, positives, random)
+        tiles = [tile for question in made for tile in question.tiles]
+        assert np.isin(self.corpus.tile_split[tiles], SPLITS.index(self.split)).all(), (
+            "A tile of another split."
+        )
         return made
 
     def _pairs(
@@ -152,6 +156,14 @@ class QuestionMaker:
                 if there:
                     return int(random.choice(there))
         return None
+
+    def neighbour_of(self, feature: int, tile: int) -> int:
+        """The nearest neighbour that fires in a distractor of tier `neighbour`."""
+        return next(
+            other
+            for other in self.neighbours[feature].tolist()
+            if any(one.tile == tile for one in self.drawn[other].of(self.split))
+        )
 
     def _stringent(
         self, feature: int, positives: Sequence[DrawnTile], silent: np.ndarray, random: np.random.Generator

@@ -37,6 +37,8 @@ class Refiner:
     explainer: Explainer
     judge: Judge
     rounds: int
+    names: Sequence[str]
+    """Every feature's first label, by index."""
 
     def refine(
         self, block: Block, labels: Sequence[Label], evidence: dict[int, FeatureEvidence]
@@ -107,17 +109,20 @@ class Refiner:
         self, block: Block, label: Label, questions: Sequence[Question], answers: dict[str, Answer]
     ) -> Revision:
         """What went wrong: pairs in which the silent text was taken for the feature's."""
-        missed, mistaken = [], []
+        missed, mistaken, confused = [], [], list[str]()
         for question in questions:
             answer = answers[question.id]
             if answer.choice is not None and answer.choice != question.answer:
                 missed.append(self._excerpt(block, label.feature, question.tiles[question.answer]))
                 mistaken.append(self._excerpt(block, label.feature, question.tiles[answer.choice]))
+                if question.tier == "neighbour":
+                    other = self.maker.neighbour_of(label.feature, question.tiles[answer.choice])
+                    confused.append(self.names[other])
         return Revision(
             label=label.draft.text,
             missed=tuple(missed[:SHOWN]),
             mistaken=tuple(mistaken[:SHOWN]),
-            confused_with=(),
+            confused_with=tuple(dict.fromkeys(confused))[:SHOWN],
         )
 
     def _excerpt(self, block: Block, feature: int, tile: int) -> Excerpt:

@@ -58,6 +58,11 @@ class Results:
         live[self.job.live] = True
         return nearest(self.vectors, live)
 
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """Who answers trials: the job's judges, and the rule."""
+        return (*self.job.config.judges, "rule")
+
     def score_stage(self, judge: str) -> Stage:
         """Every label's test before one judge, `rule` for the unigram rule."""
         job = self.job
@@ -85,7 +90,7 @@ class Results:
     def scores(self) -> list[Score]:
         """All of them, baselines with labels `name:feature`."""
         found = []
-        for judge in (*self.job.config.judges, "rule"):
+        for judge in self.judges:
             for part in self.score_stage(judge).read_all(ScorePart):
                 found += part.scores
         return found

@@ -14,14 +14,15 @@ from steersman_engine.text_embedder import pull_embedder
 from steersman_training.labelling.config import LabelConfig
 from steersman_training.labelling.finish import CATALOGUE, REPORT, finish
 from steersman_training.labelling.job import Job
-from steersman_training.labelling.plan import make_plan
+from steersman_training.labelling.plan import Asked, make_plan
 from steersman_training.labelling.progress import shown_progress
-from steersman_training.labelling.protocols import Explainer, Judge
 from steersman_training.labelling.results import FREE, Results
 from steersman_training.labelling.stage import stages_in
 from steersman_training.labelling.statistical import StatisticalExplainer
 from steersman_training.labelling.subject import Subject
 from steersman_training.labelling.summary import SHOWN
+
+RULES = "rules"
 
 
 def run(folder: Path, config: LabelConfig) -> None:
@@ -33,16 +34,17 @@ def run(folder: Path, config: LabelConfig) -> None:
     config.save(folder)
     subject = Subject.open(config)
     embedder = MiniLM.load(pull_embedder(Path(config.cache_dir)))
-    with backends(folder, config) as (explainer, judge), shown_progress() as progress:
-        if judge is not None or explainer.name != "statistical":
-            _check_price(make_plan(folder, config, subject, explainer, judge).total.usd_high, config)
+    with backends(folder, config) as asked, shown_progress() as progress:
+        if asked.paid:
+            _check_price(make_plan(folder, config, subject, asked).total.usd_high, config)
         job = Job(
             folder,
             config,
             subject,
             embedder.embed,
-            explainer=explainer,
-            paid_judge=None if judge is None else lambda: judge,
+            explainer=asked.explainer,
+            paid_judge=asked.judge,
+            moderator=asked.moderator,
             progress=progress,
         )
         summary = finish(Results(job), folder)
@@ -65,8 +67,8 @@ def plan(folder: Path, config: LabelConfig) -> None:
         ValueError: It may cost more than is allowed.
     """
     subject = Subject.open(config)
-    with backends(folder, config) as (explainer, judge):
-        made = make_plan(folder, config, subject, explainer, judge)
+    with backends(folder, config) as asked:
+        made = make_plan(folder, config, subject, asked)
     table = Table("step", "requests", "tokens in", "tokens out", "dollars", "at most", "minutes", box=None)
     for name, step in (*made.steps.items(), ("all", made.total)):
         counts = (f"{n:,}" for n in (step.requests, step.input_tokens, step.output_tokens))
@@ -81,15 +83,16 @@ def plan(folder: Path, config: LabelConfig) -> None:
 
 
 @contextmanager
-def backends(folder: Path, config: LabelConfig) -> Iterator[tuple[Explainer, Judge | None]]:
-    """The explainer, and the judge that is paid by the question, if the configuration names one.
+def backends(folder: Path, config: LabelConfig) -> Iterator[Asked]:
+    """The explainer; and the judge and the moderator that are paid by the question, if any are named.
 
     Raises:
         ValueError: It names a backend that there is not, or two of them.
     """
-    paid = {name for name in (config.explainer, *config.judges) if name not in (*FREE, "statistical")}
+    named = (config.explainer, *config.judges, config.moderator)
+    paid = {name for name in named if name not in (*FREE, "statistical", RULES)}
     if not paid:
-        yield StatisticalExplainer(), None
+        yield Asked(StatisticalExplainer())
         return
     from steersman_training.labelling.ledger import Ledger  # imports SDKs that offline jobs do without
     from steersman_training.labelling.ledger_rows import LEDGER_FILE
@@ -97,14 +100,19 @@ def backends(folder: Path, config: LabelConfig) -> Iterator[tuple[Explainer, Jud
 
     if len(paid) > 1 or not paid <= set(BACKENDS):
         raise ValueError(
-            f"{', '.join(sorted(paid))}: choose one of {', '.join(BACKENDS)}, beside statistical, embedding"
-            " and lexical."
+            f"{', '.join(sorted(paid))}: choose one of {', '.join(BACKENDS)}, beside statistical, embedding,"
+            " lexical and rules."
         )
     wanted: dict[str, Any] = {**config.llm, "backend": paid.pop()}
-    with Ledger(folder / LEDGER_FILE, config.max_usd) as ledger:
-        opened = LLMBackends(msgspec.convert(wanted, LLMConfig), ledger, folder)
-        explainer = StatisticalExplainer() if config.explainer == "statistical" else opened.explainer()
-        yield explainer, opened.judge() if set(config.judges) - set(FREE) else None
+    with (
+        Ledger(folder / LEDGER_FILE, config.max_usd) as ledger,
+        LLMBackends(msgspec.convert(wanted, LLMConfig), ledger, folder) as opened,
+    ):
+        yield Asked(
+            StatisticalExplainer() if config.explainer == "statistical" else opened.explainer(),
+            opened.judge() if set(config.judges) - set(FREE) else None,
+            None if config.moderator == RULES else opened.moderator(),
+        )
 
 
 def _check_price(usd: float, config: LabelConfig) -> None:

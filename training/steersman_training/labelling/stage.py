@@ -35,6 +35,7 @@ class Stage:
     def __init__(self, root: Path, name: str, parts: int, inputs: Mapping[str, Any]) -> None:
         self.name = name
         self.parts = parts
+        self.inputs = dict(inputs)
         text = msgspec.json.encode({"name": name, "parts": parts, **inputs}, order="deterministic")
         self.key = hashlib.sha256(text).hexdigest()[:16]
         self.folder = root / name / self.key

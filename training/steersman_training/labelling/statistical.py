@@ -14,15 +14,23 @@ from steersman_training.labelling.protocols import (
     LabelKind,
     Weighted,
 )
+from steersman_training.labelling.wording import BLANKS, named, same_word
+from steersman_training.labelling.words import VISIBLE
 
 LABEL_WORDS = 5
 CONTEXT_WORDS = 3
-LONGEST_WORD = 24
-"""A longer word is cut in a label."""
+FAR_BEHIND = 0.2
+"""A word that stands out by a smaller part of what the first does is not worth naming."""
+WEAK_Z = 5.0
+"""If no word stands out more, words tell nothing."""
 ALONE_SHARE = 0.9
 """A word with a larger share of a feature's activation is the label, but for its context."""
 CONTEXT_Z = 8.0
 """A word before a firing that stands out less is not worth naming."""
+JUST_BEFORE = 0.3
+"""The word just before is named if it is the same for so much of the activation."""
+FOLLOWED = 0.25
+"""Promoted tokens are named if they come next for so much of it."""
 SEARCHED = 20
 FEW_DOCUMENTS = 3
 SPECIAL_SHARE = 0.7
@@ -30,13 +38,17 @@ SPECIAL_SHARE = 0.7
 EARLY_SHARE, EARLY_BITS = 0.8, 0.002
 ONE_ROLE, ROLE_BASE = 0.95, 0.8
 """A role is named if the activation is nearly all in it, and not nearly all text is."""
+MOSTLY_SYSTEM = 0.5
+"""Of the activation: the rest says little, as every chat begins with the same system message."""
+LEAST_EFFECT = 0.02
+"""Nats of the KL that a token must make up to be named."""
 
 
 class StatisticalExplainer:
     """Labels from words that stand out, position, role and, for signs, what the feature does."""
 
     name = "statistical"
-    version = "2"
+    version = "5"
     batch_size = 256
 
     def explain(self, batch: Sequence[FeatureEvidence]) -> Iterator[tuple[int, LabelDraft | Failure]]:
@@ -53,26 +65,21 @@ class StatisticalExplainer:
         if evidence.revision is not None:
             return _revised(evidence)
         if evidence.effects is not None:
-            return _causal(evidence, evidence.effects)
+            return _causal(evidence, evidence.effects, [word.text for word in _chosen(evidence)])
         words = [word for word in evidence.firing_words if word.text]
-        if not words or evidence.num_documents < FEW_DOCUMENTS:
+        if not words or words[0].weight < WEAK_Z or evidence.num_documents < FEW_DOCUMENTS:
             return _unclear(evidence)
         heaviest = max(words, key=lambda word: word.share)
         alone = heaviest.share > ALONE_SHARE
-        chosen = [heaviest] if alone else words[:LABEL_WORDS]
-        text = ", ".join(named(word.text) for word in chosen)
-        context = _context(evidence, {word.text for word in chosen})
-        if alone and context:
-            text += " after " + ", ".join(named(word.text) for word in context)
-        return _draft(
-            evidence, text + _where(evidence), _kind(evidence, chosen, alone=alone, context=bool(context))
-        )
-
-
-def named(word: str) -> str:
-    """A word as a label shows it: cut if long, in quotation marks if it is only signs."""
-    short = word if len(word) <= LONGEST_WORD else f"{word[: LONGEST_WORD - 1]}…"
-    return short if any(character.isalnum() for character in word) else f"“{short}”"
+        chosen = [heaviest] if alone else _chosen(evidence)
+        taken = {word.text for word in chosen}
+        context = _context(evidence, taken) if alone else _just_before(evidence, taken)
+        text = _listed([word.text for word in chosen])
+        if context:
+            text += f" after {_listed([word.text for word in context])}"
+        follows = _follows(evidence)
+        kind = _kind(evidence, chosen, alone=alone, context=bool(context))
+        return _draft(evidence, text + follows + _where(evidence), "output" if follows else kind)
 
 
 def is_special(evidence: FeatureEvidence) -> bool:
@@ -90,26 +97,46 @@ def _draft(evidence: FeatureEvidence, text: str, kind: LabelKind) -> LabelDraft:
     )
 
 
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(named(word) for word in words))
+
+
+def _chosen(evidence: FeatureEvidence) -> list[Weighted]:
+    """The words that stand out most: none far behind the first, none twice in another form."""
+    chosen: list[Weighted] = []
+    for word in evidence.firing_words:
+        if word.weight < FAR_BEHIND * evidence.firing_words[0].weight or len(chosen) == LABEL_WORDS:
+            break
+        if word.text and not any(same_word(word.text, other.text) for other in chosen):
+            chosen.append(word)
+    return chosen
+
+
 def _unclear(evidence: FeatureEvidence) -> LabelDraft:
     """Says what it saw, and that it proves nothing."""
-    seen = ", ".join(named(word.text) for word in evidence.firing_words[:CONTEXT_WORDS])
+    seen = _listed([word.text for word in _chosen(evidence)][:CONTEXT_WORDS])
     return _draft(evidence, f"unclear ({seen})" if seen else "unclear", "unclear")
 
 
-def _causal(evidence: FeatureEvidence, effects: Effects) -> LabelDraft:
-    """By what it does: tokens it makes likelier, and where it sits."""
-    raised = list(dict.fromkeys(shown for token in effects.raised if (shown := _token(token.text))))[
-        :LABEL_WORDS
-    ]
-    sits = [named(word.text) for word in evidence.firing_words[:CONTEXT_WORDS]]
-    text = "leads to " + ", ".join(raised) if raised else "no clear effect"
-    if sits:
-        text += "; on " + ", ".join(sits)
-    return _draft(evidence, text + _where(evidence), "output" if raised else "unclear")
+def _causal(evidence: FeatureEvidence, effects: Effects, sits: Sequence[str]) -> LabelDraft:
+    """By what it does: tokens it makes likelier, where it fires and where it is raised; and where it sits."""
+    moved = [token for token in (*effects.lost, *effects.raised) if token.weight >= LEAST_EFFECT]
+    shown = [_token(token.text) for token in moved]
+    raised = list(dict.fromkeys(token for token in shown if token))[:LABEL_WORDS]
+    text = _listed(sits[:LABEL_WORDS])
+    before = _just_before(evidence, set(sits))
+    if text and before:
+        text += f" after {_listed([word.text for word in before])}"
+    if raised:
+        led = f"leads to {', '.join(raised)}"
+        text = f"{led}; on {text}" if text else led
+    if not text:
+        return _unclear(evidence)
+    return _draft(evidence, text + _where(evidence), "output" if raised else "syntax")
 
 
 def _token(text: str) -> str:
-    shown = text.strip()
+    shown = text.strip() or text.translate(VISIBLE)
     return named(shown) if shown and "�" not in shown else ""
 
 
@@ -122,6 +149,25 @@ def _context(evidence: FeatureEvidence, taken: set[str]) -> list[Weighted]:
     return found[:CONTEXT_WORDS]
 
 
+def _just_before(evidence: FeatureEvidence, taken: set[str]) -> list[Weighted]:
+    """The word just before, where it is mostly the same."""
+    found = [
+        word
+        for word in evidence.previous_words
+        if word.share >= JUST_BEFORE and word.weight >= CONTEXT_Z and word.text not in taken
+    ]
+    return [word for word in found if set(word.text) - BLANKS]
+
+
+def _follows(evidence: FeatureEvidence) -> str:
+    """What it predicts, where that comes true."""
+    if sum(token.share for token in evidence.next_tokens) < FOLLOWED:
+        return ""
+    named_ = dict.fromkeys(_token(token.text) for token in evidence.next_tokens)
+    tokens = [token for token in named_ if token][:CONTEXT_WORDS]
+    return f", before {', '.join(tokens)}" if tokens else ""
+
+
 def _where(evidence: FeatureEvidence) -> str:
     """Place and role, where they say something."""
     facts = []
@@ -130,13 +176,15 @@ def _where(evidence: FeatureEvidence) -> str:
     for role, share in evidence.roles.items():
         if share >= ONE_ROLE and evidence.role_base.get(role, 0.0) < ROLE_BASE:
             facts.append(f"{role} only")
+        elif role == "system" and share >= MOSTLY_SYSTEM and evidence.role_base.get(role, 0.0) < share / 2:
+            facts.append("mostly system")
     return f" ({', '.join(facts)})" if facts else ""
 
 
 def _kind(evidence: FeatureEvidence, chosen: Sequence[Weighted], *, alone: bool, context: bool) -> LabelKind:
     if evidence.early_share >= EARLY_SHARE and evidence.position_bits >= EARLY_BITS:
         return "position"
-    if alone:
+    if alone or len(chosen) == 1:
         return "context" if context else "token"
     if not any(character.isalnum() for word in chosen for character in word.text):
         return "syntax"
@@ -159,7 +207,8 @@ def _search_words(evidence: FeatureEvidence) -> Iterator[Weighted]:
 def _revised(evidence: FeatureEvidence) -> LabelDraft:
     """Drop words that mislead, add words that were missing, by the texts that went wrong.
 
-    Where nothing went wrong in a way that words can mend, it is the same label with more words.
+    Where nothing went wrong in a way that words can mend, it is the same label with more words. What the
+    feature does, where it stands and who speaks are said as before.
     """
     assert evidence.revision is not None
     missed, mistaken = _terms(evidence.revision.missed), _terms(evidence.revision.mistaken)
@@ -172,8 +221,9 @@ def _revised(evidence: FeatureEvidence) -> LabelDraft:
     chosen = [text for _, _, text in sorted(scored, reverse=True)[: LABEL_WORDS + CONTEXT_WORDS]]
     if not chosen:
         return _unclear(evidence)
-    text = ", ".join(named(word) for word in dict.fromkeys(chosen))
-    return _draft(evidence, text, "topic" if evidence.effects is None else "mixed")
+    if evidence.effects is not None:
+        return _causal(evidence, evidence.effects, chosen)
+    return _draft(evidence, _listed(chosen) + _where(evidence), "topic")
 
 
 def _terms(excerpts: Sequence[Excerpt]) -> dict[str, int]:

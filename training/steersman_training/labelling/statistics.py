@@ -111,11 +111,22 @@ def shrunken(k: np.ndarray, n: np.ndarray) -> np.ndarray:
     return (k + a) / (n + a + b)
 
 
-def above_chance(k: np.ndarray, n: np.ndarray, chance: float, rate: float = 0.05) -> np.ndarray:
-    """Which features beat chance, at most `rate` of them falsely (Benjamini & Hochberg 1995)."""
-    found = np.zeros(len(k), bool)
-    asked = n > 0
+def p_values(k: np.ndarray, n: np.ndarray, chance: float) -> np.ndarray:
+    """How likely a guesser gets `k` or more of `n` right, `[features]`; 1 where nothing was asked."""
+    return np.where(n > 0, binom.sf(k - 1, np.maximum(n, 1), chance), 1.0)
+
+
+def q_values(p: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Smallest false discovery rate at which each feature is said to beat chance (Benjamini & Hochberg 1995).
+
+    `asked` `[features]`: the others do not count, and get 1.
+    """
+    found = np.ones(len(p))
     if asked.any():
-        p = binom.sf(k[asked] - 1, n[asked], chance)
-        found[asked] = false_discovery_control(p, method="bh") <= rate
+        found[asked] = false_discovery_control(p[asked], method="bh")
     return found
+
+
+def above_chance(k: np.ndarray, n: np.ndarray, chance: float, rate: float = 0.05) -> np.ndarray:
+    """Which features beat chance, at most `rate` of them falsely."""
+    return q_values(p_values(k, n, chance), n > 0) <= rate

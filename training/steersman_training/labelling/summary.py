@@ -9,11 +9,18 @@ from steersman_training.labelling.labels import Label
 from steersman_training.labelling.nulls import SHUFFLED, UNIGRAM
 from steersman_training.labelling.questions import Question
 from steersman_training.labelling.scoring import Answer, Score
-from steersman_training.labelling.statistics import above_chance, mean_interval, shrunken
+from steersman_training.labelling.statistics import (
+    above_chance,
+    mean_interval,
+    p_values,
+    q_values,
+    shrunken,
+)
 
 SHOWN, EARLIER, RANDOM = "labels", "before refinement", "random SAE"
 BASELINES = {SHUFFLED: "shuffled labels", UNIGRAM: "unigram rule"}
 NOT_LABELS = ("shuffled labels", "unigram rule", RANDOM)
+FALSE_DISCOVERIES = 0.05
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -54,8 +61,16 @@ class Rating(Struct, frozen=True, kw_only=True):
     label: str
     score: float
     """Share right in the stringent test, drawn towards the mean of all features."""
-    trusted: bool
-    """Above chance in the contrastive test, at a false discovery rate of 5 % over all features."""
+    q_value: float
+    """Smallest false discovery rate over all features at which it beats chance in the contrastive test.
+
+    Before any of the judges; their number is accounted for.
+    """
+
+    @property
+    def trusted(self) -> bool:
+        """Above chance, at a false discovery rate of 5 % over all features."""
+        return self.q_value <= FALSE_DISCOVERIES
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -72,6 +87,9 @@ class Summary(Struct, frozen=True, kw_only=True):
     judges: tuple[str, ...]
     documents: int
     tokens: int
+    """That count: attention sinks are left out."""
+    asked_tokens: int = 0
+    """What the job was told to read."""
     splits: dict[str, int]
     """Documents in each."""
     trusted: int
@@ -128,17 +146,23 @@ def breakdowns_of(
 
 
 def ratings_of(
-    scores: Iterable[Score], labels: Sequence[Label], live: Sequence[int], judge: str
+    scores: Sequence[Score], labels: Sequence[Label], live: Sequence[int], judge: str
 ) -> list[Rating]:
-    """Of every live feature, by `judge`; one without a stringent test gets the mean of all."""
-    of = {(s.feature, s.test): s for s in scores if s.judge == judge and s.label == labels[s.feature].id}
-    pairs = [of.get((feature, "contrastive")) for feature in live]
-    fours = [of.get((feature, "stringent")) for feature in live]
-    trusted = above_chance(*_counts(pairs), 0.5)
-    drawn = shrunken(*_counts(fours))
+    """Of every live feature: ranked by `judge`, trusted if any judge can tell with the label.
+
+    One without a stringent test gets the mean of all. The smallest p-value of the judges is multiplied by
+    their number (Bonferroni), so that more judges make no label more trusted by luck.
+    """
+    of = {(s.judge, s.feature, s.test): s for s in scores if s.label == labels[s.feature].id}
+    judges = sorted({judge for judge, _, _ in of})
+    pairs = [_counts([of.get((name, feature, "contrastive")) for feature in live]) for name in judges]
+    least = np.min([p_values(right, answered, 0.5) for right, answered in pairs], axis=0)
+    asked = np.max([answered for _, answered in pairs], axis=0) > 0
+    rates = q_values(np.minimum(1, least * len(judges)), asked)
+    drawn = shrunken(*_counts([of.get((judge, feature, "stringent")) for feature in live]))
     return [
-        Rating(feature=feature, label=labels[feature].id, score=float(score), trusted=bool(sure))
-        for feature, score, sure in zip(live, drawn, trusted, strict=True)
+        Rating(feature=feature, label=labels[feature].id, score=float(score), q_value=float(rate))
+        for feature, score, rate in zip(live, drawn, rates, strict=True)
     ]
 
 

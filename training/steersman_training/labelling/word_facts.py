@@ -7,6 +7,7 @@ from typing import Self
 import msgspec
 import numpy as np
 
+from steersman_engine.prompt import Kind
 from steersman_training.labelling.corpus import SPLITS, Corpus
 from steersman_training.labelling.log_odds import z_scores
 from steersman_training.labelling.protocols import Weighted
@@ -21,8 +22,8 @@ MOST_CONTEXTS = 300
 """Of them, so many contexts."""
 KEPT = 20
 LEAST_Z = 1.96
-WORD_DOCUMENTS = 2
-"""A word in fewer documents says more about the document, unless there is no other."""
+WORD_CONVERSATIONS = 3
+"""A word in fewer conversations says more about the conversation, unless there is no other."""
 
 
 def pack_words(tokenizer, corpus: Corpus) -> bytes:
@@ -57,9 +58,16 @@ class WordFacts:
         """How often each word is in the explain documents, repeats damped `[words]`."""
         word = self.words.of_token[self.explain]
         of_pair, weight = damped(
-            word, np.ones(len(word)), self.corpus.document_of[self.explain], len(self.corpus.documents)
+            word, np.ones(len(word)), self._conversation(np.flatnonzero(self.explain)), self._conversations
         )
         return np.bincount(of_pair, weight, minlength=len(self.words.text))
+
+    @cached_property
+    def _conversations(self) -> int:
+        return int(self.corpus.conversation.max()) + 1
+
+    def _conversation(self, where: np.ndarray) -> np.ndarray:
+        return self.corpus.conversation[self.corpus.document_of[where]]
 
     @cached_property
     def _total(self) -> float:
@@ -79,27 +87,28 @@ class WordFacts:
 
     def firing(self, where: np.ndarray, weight: np.ndarray) -> tuple[Weighted, ...]:
         """Words on which a feature fires, `where` `[firings]` of explain documents."""
-        return self._standing_out(self.words.of_token[where], weight, self.corpus.document_of[where])
+        return self._standing_out(self.words.of_token[where], weight, self._conversation(where))
 
     def before(self, where: np.ndarray, weight: np.ndarray) -> tuple[Weighted, ...]:
         """Words just before those on which it fires."""
         word = self.previous[where]
         there = word >= 0
-        return self._standing_out(word[there], weight[there], self.corpus.document_of[where[there]])
+        return self._standing_out(word[there], weight[there], self._conversation(where[there]))
 
     def context(self, where: np.ndarray, weight: np.ndarray) -> tuple[Weighted, ...]:
-        """Words among the CONTEXT tokens before, the firing's own word left out."""
+        """Words among the CONTEXT tokens before, the firing's own word and the template's left out."""
         where, weight = where[:MOST_CONTEXTS], weight[:MOST_CONTEXTS]
         at = (where[:, None] - np.arange(1, CONTEXT + 1)).ravel()
         of = np.repeat(np.arange(len(where)), CONTEXT)
         there = at >= self.corpus.starts[self.corpus.document_of[where[of]]]
+        there[there] = self.corpus.kind[at[there]] == Kind.CONTENT
         at, of = at[there], of[there]
         word = self.words.of_token[at]
         pairs, first = np.unique(of * np.int64(len(self.words.text)) + word, return_index=True)
         word, of = word[first], (pairs // len(self.words.text)).astype(np.int64)
         other = word != self.words.of_token[where[of]]
         word, of = word[other], of[other]
-        return self._standing_out(word, weight[of] / CONTEXT, self.corpus.document_of[where[of]])
+        return self._standing_out(word, weight[of] / CONTEXT, self._conversation(where[of]))
 
     def sample(
         self, where: np.ndarray, value: np.ndarray, seed: tuple[int, ...]
@@ -117,17 +126,16 @@ class WordFacts:
         return where, weight / weight.mean() if len(weight) else weight
 
     def _standing_out(
-        self, word: np.ndarray, weight: np.ndarray, document: np.ndarray
+        self, word: np.ndarray, weight: np.ndarray, conversation: np.ndarray
     ) -> tuple[Weighted, ...]:
         if not len(word):
             return ()
-        documents = len(self.corpus.documents)
         present, of = np.unique(word, return_inverse=True)
         mass = np.bincount(of, weight)
-        of_pair, damped_weight = damped(of, weight, document, documents)
+        of_pair, damped_weight = damped(of, weight, conversation, self._conversations)
         z = z_scores(np.bincount(of_pair, damped_weight), self.background[present], total=self._total)
         spread = np.bincount(of_pair)
-        z[spread < min(WORD_DOCUMENTS, spread.max())] = -np.inf
+        z[spread < min(WORD_CONVERSATIONS, spread.max())] = -np.inf
         best = np.argsort(-z, kind="stable")[:KEPT]
         return tuple(
             Weighted(self.words.text[present[index]], float(z[index]), float(mass[index] / mass.sum()))
@@ -137,14 +145,14 @@ class WordFacts:
 
 
 def damped(
-    word: np.ndarray, weight: np.ndarray, document: np.ndarray, documents: int
+    word: np.ndarray, weight: np.ndarray, conversation: np.ndarray, conversations: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each pair of a word and a document once: the word, and its weight there over √ of how often it is.
+    """Each pair of a word and a conversation once: the word, and its weight there over √ of how often it is.
 
-    What is repeated in one document is less than as many witnesses: words come in bursts (Church & Gale
+    What is repeated in one conversation is less than as many witnesses: words come in bursts (Church & Gale
     1995, "Poisson mixtures").
     """
     pairs, of, counts = np.unique(
-        word * np.int64(documents) + document, return_inverse=True, return_counts=True
+        word * np.int64(conversations) + conversation, return_inverse=True, return_counts=True
     )
-    return pairs // documents, np.bincount(of, weight) / np.sqrt(counts)
+    return pairs // conversations, np.bincount(of, weight) / np.sqrt(counts)

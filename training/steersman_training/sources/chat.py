@@ -22,13 +22,18 @@ class Chat:
     @property
     def split(self) -> Split:
         """By hash of the conversation, so all parts of a long one (`QWJhYvA_0`, `_7`) stay together."""
-        part = _PART.fullmatch(self.id)
-        return split_of(part[1] if part else self.id)
+        return split_of(conversation_of(self.id))
 
     @property
     def characters(self) -> int:
         """How long its messages are together."""
         return sum(len(message["content"]) for message in self.messages)
+
+
+def conversation_of(chat: str) -> str:
+    """Of what conversation a chat is, or is a part, by its id."""
+    part = _PART.fullmatch(chat)
+    return part[1] if part else chat
 
 
 def split_of(conversation: str) -> Split:
