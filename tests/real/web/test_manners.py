@@ -108,11 +108,14 @@ def test_a_refusal_is_said_in_its_own_words(
 
 
 def test_an_answer_that_the_filter_ended_says_so(visitor, page: Page) -> None:
-    chunk = '{"choices":[{"index":0,"delta":{"content":"Well"},"finish_reason":"content_filter"}]}'
-    body = f"data: {chunk}\n\ndata: [DONE]\n\n"
+    choice = {"index": 0, "delta": {"content": "Well"}, "finish_reason": "content_filter"}
+    result = {"flagged": True, "categories": {"self_harm": True}, "blocked": "self_harm"}
+    chunk = {"choices": [choice], "moderation": {"input": {"results": []}, "output": {"results": [result]}}}
+    body = f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n"
     page.route("**/completions", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
     visitor.ask()
     expect(page.locator(".answer-foot")).to_contain_text("content filter")
+    expect(page.locator(".answer-foot")).to_contain_text("Blocked, answer: self harm.")
 
 
 def test_nothing_is_asked_of_another_host(visitor, page: Page) -> None:

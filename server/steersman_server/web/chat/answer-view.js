@@ -93,6 +93,7 @@ function footOf(answer, { index, column, isLast }) {
     answer.state === "failed" && failure(answer, isLast && retry),
     answer.state === "stopped" && h("span", { class: "fine" }, "Stopped."),
     FINISHES[answer.finish] && h("span", { class: "fine" }, FINISHES[answer.finish]),
+    found(answer.moderation).map((text) => h("span", { class: "fine" }, text)),
     answer.steering?.edits.length > 0 && receipt(answer.steering),
     h("span", { class: "spread" }),
     iconButton("Copy the answer", COPY, () => navigator.clipboard?.writeText(textOf(answer)).then(() => say("Copied."))),
@@ -106,6 +107,16 @@ function failure({ error }, retry) {
     { class: "failure", role: "alert" },
     h("p", { class: "wrong" }, error),
     retry && h("button", { type: "button", onclick: retry }, "Try again"),
+  );
+}
+
+/** What moderation found, and whether it ended the answer. */
+function found(moderation) {
+  return ["input", "output"].flatMap((side) =>
+    (moderation?.[side]?.results ?? []).filter(({ flagged }) => flagged).map(({ blocked, categories }) => {
+      const names = blocked ? [blocked] : Object.keys(categories).filter((name) => categories[name]);
+      return `${blocked ? "Blocked" : "Flagged"}, ${side === "input" ? "question" : "answer"}: ${names.join(", ").replaceAll("_", " ")}.`;
+    }),
   );
 }
 

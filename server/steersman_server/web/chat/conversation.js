@@ -4,7 +4,7 @@
  *
  * Column: `{ id, name, edits, pending }`. `edits` made the answers; `pending`, if not null, is what the
  * dials show and is not applied yet. Edit: `{ feature, label, h_max, strength, mode }`, and what else the API knows.
- * Answer: `{ state, tokens: [{ text, logprob }], finish, error, steering, fired, edits, draw }`; `fired` sums what
+ * Answer: `{ state, tokens: [{ text, logprob }], finish, error, steering, moderation, fired, edits, draw }`; `fired` sums what
  * each feature did over the answer.
  */
 

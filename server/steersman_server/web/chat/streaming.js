@@ -32,6 +32,7 @@ export async function stream(answer, body, ended) {
       for (const choice of chunk.choices) take(answer, choice, decoder);
       for (const { tokens } of chunk.activations ?? []) tokens.forEach(({ features }) => tally(answer, features));
       if (chunk.steering) answer.steering = chunk.steering;
+      if (chunk.moderation) answer.moderation = chunk.moderation;
       work.changed.notify();
     }
     answer.state = "done";

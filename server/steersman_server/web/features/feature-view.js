@@ -11,7 +11,7 @@ import { scoresView } from "./scores.js";
 import { shadedText } from "./shaded-text.js";
 
 const STRATA = ["weakest", "weak", "middling", "strong", "strongest"];
-const ACTIONS = { mark: "It can be used.", hide: "It is listed only on request.", refuse: "It cannot be steered." };
+const ACTIONS = { mark: "It can be used.", hide: "It is listed only on request.", refuse: "It can be turned down, not up." };
 const MAKERS = { statistical: "Label made by counting words", rule: "Label given by a rule", human: "Label written by a person" };
 const SPACES = [
   ["decoder", "Points alike"],
@@ -58,7 +58,7 @@ function head({ feature, labels, moderation }) {
       "div",
       { class: "row" },
       h("button", { type: "button", class: "primary", disabled: feature.refused, onclick: turn(0.4) }, "Turn it up"),
-      h("button", { type: "button", disabled: feature.refused, onclick: turn(-0.4) }, "Turn it down"),
+      h("button", { type: "button", onclick: turn(-0.4) }, "Turn it down"),
     ),
   );
 }
