@@ -258,6 +258,6 @@ class EngineLoop:
         waiting = self._scheduler.waiting
         for stream in list(self._scheduler.running or waiting):
             self._fail(stream, f"{type(error).__name__}: {error}")
-        del self._stepper  # before there are buffers twice
+        self._stepper.forward.cache.release()  # the error's frames refer to it: there would be buffers twice
         self._build()
         self._scheduler.waiting = waiting

@@ -6,11 +6,14 @@ written, so a slot costs what its longest sequence so far did.
 Shapes: `slots`, `kv_heads`, `positions` of one slot, `head_dim`, `d_model`, `tokens` of a batch.
 """
 
+import math
+import mmap
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
+
+PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
 
 
 class KVCache:
@@ -44,6 +47,12 @@ class KVCache:
         """Memory that one position of one slot takes."""
         return (2 * num_layers * kv_heads * head_dim + d_model) * dtype.itemsize
 
+    def release(self) -> None:
+        """Give the memory back; nothing else may be done after."""
+        for buffers in (self._kv, self.keys, self.values):
+            buffers.clear()
+        self.taps = self.taps.new_empty(0)
+
     def write(self, layer: int, slots: Tensor, positions: Tensor, kv: Tensor) -> None:
         """Store what `layer` made of a batch, keys before values: `[tokens, 2 · kv_heads, head_dim]`."""
         self._kv[layer][slots, :, positions] = kv
@@ -67,7 +76,9 @@ class KVCache:
 
 
 def _zeros(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Zeros; on a CPU, without touching their pages."""
+    """Zeros; on a CPU memory is taken as it is written, a small page at a time."""
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
-    return torch.from_numpy(np.zeros((*shape[:-1], shape[-1] * dtype.itemsize), np.uint8)).view(dtype)
+    # neither torch.zeros, which writes all of it, nor numpy's, which asks for pages of 2 MiB
+    memory = mmap.mmap(-1, max(1, math.prod(shape)) * dtype.itemsize, **PRIVATE)
+    return torch.frombuffer(memory, dtype=dtype)[: math.prod(shape)].view(shape)

@@ -1,7 +1,9 @@
 """What goes wrong with one request, or with the engine, and what goes on."""
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -71,6 +73,20 @@ def test_when_every_stream_fails_alone_the_engine_starts_over(make_engine: MakeE
     assert all(isinstance(one, EngineError) for one in found)
     assert ask(engine, request()).tokens == expected
     assert engine._loop._stepper.forward is not broken
+
+
+def test_when_the_engine_starts_over_the_old_buffers_are_gone(make_engine: MakeEngine) -> None:
+    engine = make_engine(forward=Fragile)
+    cache = engine._loop._stepper.forward.cache
+    buffers = [weakref.ref(buffer) for buffer in (cache.taps, *cache._kv, *cache.keys, *cache.values)]
+    gc.disable()  # at once: there is no room for two
+    try:
+        while engine._loop._stepper.forward.cache is cache:  # until both are in one step
+            engine._loop._stepper.forward.always = True  # type: ignore[attr-defined]
+            together(engine, [request(), request(prompt=prompt_of(1, 7))])
+        assert not any(buffer() is not None for buffer in buffers)
+    finally:
+        gc.enable()
 
 
 class Breaking:
