@@ -12,7 +12,7 @@ from litestar import Litestar
 from litestar.types import ASGIApp
 
 from steersman_engine.commands import default_cache
-from steersman_engine.local_engine import EngineConfig
+from steersman_engine.local_engine import EngineConfig, LocalEngine
 from steersman_engine.serving import Loaded, load
 from steersman_server.app import create_app
 from steersman_server.config import ServerConfig
@@ -68,7 +68,7 @@ def serve(config: ServerConfig) -> None:
         def loading() -> Litestar:
             nonlocal name
             loaded = _load(config)
-            opened.callback(_close, loaded)
+            opened.callback(_close, loaded.engine)  # not the catalogue, which may be replaced
             name = loaded.name
             app = create_app(ServedModel.of(loaded), config)
             renewal.begin(loaded, app)
@@ -101,6 +101,5 @@ def _load(config: ServerConfig) -> Loaded:
     )
 
 
-def _close(loaded: Loaded) -> None:
-    asyncio.run(loaded.engine.aclose())
-    loaded.catalog.close()
+def _close(engine: LocalEngine) -> None:
+    asyncio.run(engine.aclose())
