@@ -24,6 +24,14 @@ class EngineBusyError(EngineError):
     """The queue is full: nothing was begun, and trying again later may work."""
 
 
+class EngineTimeoutError(EngineError):
+    """There was not enough time; trying again later may work."""
+
+
+class EngineClosedError(EngineError):
+    """The engine is stopping."""
+
+
 class RequestTooLargeError(ValueError):
     """The engine can never do this request; the message names the limit."""
 

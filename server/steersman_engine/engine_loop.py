@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from steersman_engine.engine import EngineBusyError, EngineError, TokenEvent
+from steersman_engine.engine import EngineBusyError, EngineClosedError, EngineError, TokenEvent
 from steersman_engine.forward import Forward
 from steersman_engine.jobs import Job, Jobs
 from steersman_engine.sae import SAE
@@ -72,7 +72,7 @@ class EngineLoop:
         """
         with self._lock:
             if self._closed:
-                raise EngineError("The engine is closed.")
+                raise EngineClosedError("The engine is closed.")
             if isinstance(arrived, Job):
                 if self._num_jobs >= self._max_jobs:
                     raise EngineBusyError(f"{self._num_jobs} attributions and inspections wait already.")
@@ -126,10 +126,10 @@ class EngineLoop:
             self._deliveries.flush()
             self._jobs.advance()
         for stream in [*self._scheduler.running, *self._scheduler.waiting]:
-            self._fail(stream, "The engine was closed.")
+            self._end(stream, EngineClosedError("The engine was closed."), "error")
         self._deliveries.flush()
         for job in self._jobs.clear():
-            job.finish(EngineError("The engine was closed."))
+            job.finish(EngineClosedError("The engine was closed."))
 
     def _receive(self) -> bool:
         """Take in what has arrived, and wait when there is nothing else to do; False at the end."""

@@ -17,6 +17,7 @@ from steersman_engine.engine import (
     AttributionRequest,
     EngineError,
     EngineInfo,
+    EngineTimeoutError,
     GenerateRequest,
     InspectRequest,
     RequestTooLargeError,
@@ -60,6 +61,8 @@ class EngineConfig:
     """Attributions and inspections that may wait."""
     max_job_positions: int = 4096
     """Longest text that one of these takes."""
+    job_timeout_s: float | None = None
+    """How long one of these may take, waiting included; None: as long as it does."""
 
 
 class LocalEngine:
@@ -83,6 +86,7 @@ class LocalEngine:
         config = config or EngineConfig()
         num_slots, positions = room(host, config)
         self._host, self._sae, self._sink_norm = host, sae, sink_norm
+        self._job_timeout_s = config.job_timeout_s
         self._mean_W_U = host.W_U.float().mean(0)
         self.info = EngineInfo(
             d_sae=sae.d_sae,
@@ -175,7 +179,10 @@ class LocalEngine:
         job = Job(steps, loop, loop.create_future())
         self._loop.submit(job)
         try:
-            return await job.future
+            async with asyncio.timeout(self._job_timeout_s):
+                return await job.future
+        except TimeoutError as error:
+            raise EngineTimeoutError(f"It took more than {self._job_timeout_s:g} s.") from error
         finally:
             job.cancelled = True
             self._loop.job_over()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
@@ -25,6 +26,19 @@ from steersman_server.running import Running
 from steersman_server.served import ServedModel
 from steersman_server.site import site
 from steersman_server.variants import VariantStore
+
+
+def cors(config: ServerConfig) -> CORSConfig | None:
+    """Which pages elsewhere may use the server; None: none."""
+    if not config.cors_origin:
+        return None
+    return CORSConfig(
+        allow_origins=list(config.cors_origin),
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
+        expose_headers=["retry-after", "x-request-id"],
+        max_age=600,
+    )
 
 
 def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
@@ -48,10 +62,11 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
         state=State({"running": running, "unmoderated": running.unmoderated()}),
         dependencies={"running": Provide(_running, sync_to_thread=False)},
         exception_handlers={Exception: handle},
-        middleware=[accounting, partial(Gate, callers=Callers(config))],
+        middleware=[partial(accounting, config=config), partial(Gate, callers=Callers(config))],
         before_send=[stamp(metrics)],
         lifespan=[closing],
         request_max_body_size=config.max_body_bytes,
+        cors_config=cors(config),
         openapi_config=OpenAPIConfig(
             title="steersman",
             version=steersman.__version__,

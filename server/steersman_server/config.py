@@ -54,6 +54,10 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         tuple[str, ...],
         says(LISTENING, "Names that requests may use for this server beside its own; * is any."),
     ] = ()
+    cors_origin: Annotated[
+        tuple[str, ...],
+        says(LISTENING, "Web pages that may use the server, such as https://example.org; * is any."),
+    ] = ()
 
     auth: Annotated[bool, says(KEYS, "Whether to ask for keys where others can reach the server.")] = True
     api_key_file: Annotated[
@@ -75,9 +79,39 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         AboveZero,
         says(LIMITS, "Of an edit, in units of the feature's h_max, and of a scale's factor."),
     ] = 2.0
+    max_edits: Annotated[
+        Annotated[int, Meta(ge=1, le=64)], says(LIMITS, "Of a request, its variant's included.")
+    ] = 64
+    max_messages: Annotated[Positive, says(LIMITS, "Of a conversation.")] = 1024
+    max_prompt_tokens: Annotated[
+        Positive | None, says(LIMITS, "Of a prompt.", unset="what the model can read")
+    ] = None
+    max_output_tokens: Annotated[
+        Positive | None, says(LIMITS, "Of each answer.", unset="what the model can write")
+    ] = None
     max_attribution_tokens: Annotated[
         Positive, says(LIMITS, "Tokens of an answer that one request may have explained.")
     ] = 256
+    max_inspect_features: Annotated[
+        Annotated[int, Meta(ge=1, le=1024)], says(LIMITS, "Features that one inspection may ask for.")
+    ] = 1024
+    max_job_tokens: Annotated[
+        Positive, says(LIMITS, "Longest text, prompt and answer together, to inspect or explain.")
+    ] = 4096
+    max_queue: Annotated[Positive, says(LIMITS, "Answers that may wait for a slot.")] = 256
+    max_jobs: Annotated[Positive, says(LIMITS, "Attributions and inspections that may wait.")] = 32
+    request_timeout_s: Annotated[
+        AboveZero,
+        says(
+            LIMITS,
+            "Seconds for an answer, which ends there, or is refused if it has not begun; and for each"
+            " attribution or inspection.",
+        ),
+    ] = 600.0
+    client_timeout_s: Annotated[
+        AboveZero,
+        says(LIMITS, "Seconds a client may take to send its body, or to take in a part of its answer."),
+    ] = 60.0
 
     moderation: Annotated[
         Literal["standard", "off"],

@@ -52,6 +52,10 @@ CODES = {
     "variant_not_found": Code(404, "No variant of that name."),
     "unknown_url": Code(404, "No such path."),
     "method_not_supported": Code(405, "The path does not take this method; `Allow` lists those it does."),
+    "body_timeout": Code(408, "The client took too long to send the body."),
+    "deadline_exceeded": Code(
+        408, "The server had not enough time to begin the answer, or to inspect or explain.", RATE
+    ),
     "variant_exists": Code(409, "A variant of that name is there already."),
     "request_too_large": Code(413, "The body is larger than the server accepts."),
     "unsupported_media_type": Code(415, "The body is not declared as `application/json`."),

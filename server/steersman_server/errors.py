@@ -9,7 +9,12 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from steersman.types import ErrorEnvelope, ErrorObject
 from steersman_catalog import UnknownFeatureError
-from steersman_engine.engine import EngineBusyError, RequestTooLargeError
+from steersman_engine.engine import (
+    EngineBusyError,
+    EngineClosedError,
+    EngineTimeoutError,
+    RequestTooLargeError,
+)
 from steersman_server.error_codes import CODES
 from steersman_server.request_ids import request_id
 from steersman_server.variants import NotKeptError
@@ -61,6 +66,10 @@ def describe(error: Exception) -> tuple[int, ErrorObject]:
         case NotKeptError():
             message = "The server cannot write to its disk, so nothing was changed; its log says more."
             return _made("storage_failed", message)
+        case EngineTimeoutError():
+            return _made("deadline_exceeded", "There was not enough time; try again later, or ask for less.")
+        case EngineClosedError():
+            return _made("not_ready", "The server is stopping; ask again, where another may answer.")
         case EngineBusyError():
             return _made("engine_busy", "The server has too much to do; try again later.")
         case ValidationException(extra=[{"key": "data"}, *_]):
@@ -107,7 +116,7 @@ def extra_headers(status: int) -> dict[str, str]:
     match status:
         case 401:
             return {"www-authenticate": "Bearer"}
-        case 429 | 503:
+        case 408 | 429 | 503:
             return {"retry-after": str(RETRY_AFTER_S), "x-should-retry": "true"}
         case 500 | 507:
             return {"x-should-retry": "false"}  # it would fail again

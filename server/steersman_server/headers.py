@@ -7,17 +7,22 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from steersman_server.account import Account
+from steersman_server.config import ServerConfig
+from steersman_server.disconnect import impatient
 from steersman_server.metrics import Metrics
 from steersman_server.request_ids import request_id
 
 
-def accounting(app: ASGIApp) -> ASGIApp:
-    """Middleware that keeps an account of a request; unknown paths do not pass here and have none."""
+def accounting(app: ASGIApp, config: ServerConfig) -> ASGIApp:
+    """Middleware that keeps an account of a request, and waits for no client for ever.
+
+    Unknown paths do not pass here.
+    """
 
     async def accounted(scope: Scope, receive: Receive, send: Send) -> None:
         account = scope["state"]["account"] = Account()
         try:
-            await app(scope, receive, send)
+            await app(scope, *impatient(receive, send, config.client_timeout_s))
         finally:
             account.close()
 

@@ -97,7 +97,14 @@ def _load(config: ServerConfig) -> Loaded:
         device=config.device,
         dtype=config.dtype,
         cache=config.cache_dir or default_cache(),
-        config=EngineConfig(num_slots=config.slots, kv_bytes=int(config.kv_gib * 2**30)),
+        config=EngineConfig(
+            num_slots=config.slots,
+            kv_bytes=int(config.kv_gib * 2**30),
+            max_waiting=config.max_queue,
+            max_jobs=config.max_jobs,
+            max_job_positions=config.max_job_tokens,
+            job_timeout_s=config.request_timeout_s,
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """The real application over an engine that says what it is told to."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
@@ -318,6 +319,53 @@ def lasting_url(served: ServedModel) -> Iterator[str]:
     yield server.url
     server.should_exit = True
     thread.join(20)
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[..., str]]:
+    """Serves a model with some settings on a free port, until the test is over; gives the address."""
+    with contextlib.ExitStack() as running:
+
+        def start(served: ServedModel, **settings) -> str:
+            config = ServerConfig(port=0, graceful_shutdown_s=1, **settings)
+            server = Server(create_app(served, config), config)
+            thread = threading.Thread(target=server.run)
+            thread.start()
+            running.callback(thread.join, 20)
+            running.callback(setattr, server, "should_exit", True)
+            assert server.listening.wait(20)
+            assert server.url is not None
+            return server.url
+
+        yield start
+
+
+class EndlessEngine:
+    """Answers "aaa…" until it is closed, or falls silent after some."""
+
+    def __init__(self, fake: FakeEngine, num_tokens: int | None = None) -> None:
+        self.info, self.stats = fake.info, fake.stats
+        self.started, self.closed = threading.Event(), threading.Event()
+        (self._token_id,) = fake.tokenizer.encode("a", add_special_tokens=False)
+        self._num_tokens = num_tokens
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenEvent, None]:
+        given = 0
+        try:
+            self.started.set()
+            while True:
+                while given == self._num_tokens:
+                    await asyncio.sleep(60)  # a silent engine
+                given += 1
+                yield TokenEvent(token_id=self._token_id)
+                await asyncio.sleep(0)
+        finally:
+            self.closed.set()
+
+
+@pytest.fixture
+def endless_engine(engine: FakeEngine) -> EndlessEngine:
+    return EndlessEngine(engine)
 
 
 @pytest.fixture

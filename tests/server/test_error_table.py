@@ -77,6 +77,8 @@ ELSEWHERE = {
     "rate_limit_exceeded": "test_rates.py",
     "concurrency_limit_exceeded": "test_rates.py",
     "storage_failed": "test_variants.py",
+    "body_timeout": "test_limits.py",
+    "deadline_exceeded": "test_limits.py",
 }
 """Rows that another file brings about, because they need more than a request."""
 BLOCKED = {f"input_blocked_{category}" for category in CATEGORIES}

@@ -12,6 +12,7 @@ from steersman_engine.edits import EditReport
 from steersman_engine.engine import (
     Abort,
     Engine,
+    EngineTimeoutError,
     Finish,
     GenerateRequest,
     TokenEvent,
@@ -119,6 +120,8 @@ class Answer:
             text = self._stops.push(piece)
         else:
             assert event.finish is not None
+            if event.finish == "deadline" and not self._all_ids:
+                raise EngineTimeoutError("The time was over before the first token.")
             self.abort = event.abort
             text = self._stops.push(self._detokenizer.flush())
             self.finish_reason = FINISH[event.finish]

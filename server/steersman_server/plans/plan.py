@@ -1,12 +1,14 @@
 """What will be done for a request that makes answers."""
 
 import secrets
+import time
 from dataclasses import dataclass, replace
 
 from steersman.types import SamplingFields
 from steersman_engine.edits import AffineEdit
 from steersman_engine.engine import GenerateRequest, LogitMask, Sampling
 from steersman_engine.prompt import Prompt
+from steersman_server.config import ServerConfig
 from steersman_server.errors import RequestError
 from steersman_server.plans.masks import MakeMask, OpenEndMask
 from steersman_server.plans.steering import Steering, check_effect
@@ -37,6 +39,7 @@ def plan(
     prompt: Prompt,
     steering: Steering,
     served: ServedModel,
+    config: ServerConfig,
     *,
     max_tokens: int | None,
     n: int = 1,
@@ -55,7 +58,7 @@ def plan(
         RequestError: The request does not fit the model, or a part of it could have no effect.
     """
     room = served.engine.info.max_positions - len(prompt)
-    max_tokens = room if max_tokens is None else min(max_tokens, room)
+    max_tokens = _most_tokens(fields, max_tokens, room, config)
     check_effect(steering, prompt, max_tokens)
     ends = frozenset[int]() if fields.ignore_eos else served.stop_token_ids
     ends |= _own_ends(fields, served)
@@ -70,6 +73,7 @@ def plan(
         stop_token_ids=ends,
         logprobs=logprobs,
         watch=watch,
+        deadline=time.monotonic() + config.request_timeout_s,
     )
 
     def mask() -> LogitMask | None:
@@ -88,6 +92,16 @@ def plan(
         steering=steering,
         seed=seed,
     )
+
+
+def _most_tokens(fields: SamplingFields, asked: int | None, room: int, config: ServerConfig) -> int:
+    """How long an answer may become: what was asked for, as far as there is room."""
+    limit = config.max_output_tokens
+    if limit is not None and asked is not None and asked > limit:
+        param = "max_tokens" if asked == fields.max_tokens else "max_completion_tokens"
+        message = f"Invalid '{param}': {asked} is above what this server gives, {limit} tokens an answer."
+        raise RequestError(message, param=param, code="integer_above_max_value")
+    return min(number for number in (asked, room, limit) if number is not None)
 
 
 def _sampling(fields: SamplingFields, seed: int, served: ServedModel) -> Sampling:

@@ -4,18 +4,26 @@ from collections.abc import Sequence
 
 from steersman.types import Message
 from steersman_engine.prompt import Prompt, from_tokens, render
+from steersman_server.config import ServerConfig
 from steersman_server.errors import RequestError
+from steersman_server.requests.validation import check_length
 from steersman_server.served import ServedModel
 
 
 def conversation(
-    messages: Sequence[Message], served: ServedModel, *, generate: bool = True, param: str = "messages"
+    messages: Sequence[Message],
+    served: ServedModel,
+    config: ServerConfig,
+    *,
+    generate: bool = True,
+    param: str = "messages",
 ) -> Prompt:
     """The chat template around some messages; with `generate` it ends where the answer begins.
 
     Raises:
-        RequestError: The template refuses them.
+        RequestError: The template refuses them, or they are more than the server takes.
     """
+    check_length(messages, config.max_messages, param)
     dicts = []
     for message in messages:
         role = "system" if message.role == "developer" else message.role
@@ -25,10 +33,10 @@ def conversation(
         prompt = render(served.tokenizer, dicts, generate=generate)
     except ValueError as error:
         raise RequestError(str(error), param=param, code="invalid_value") from error
-    return fitting(prompt, served, param)
+    return fitting(prompt, served, config, param)
 
 
-def raw(given: str | Sequence[int], served: ServedModel, param: str) -> Prompt:
+def raw(given: str | Sequence[int], served: ServedModel, config: ServerConfig, param: str) -> Prompt:
     """A text, begun as the model's texts begin and with its special tokens read, or token ids as they are.
 
     Raises:
@@ -46,15 +54,21 @@ def raw(given: str | Sequence[int], served: ServedModel, param: str) -> Prompt:
                 f"Invalid '{param}': {token_id} is no token; the ids are 0 to {len(served.tokenizer) - 1}."
             )
             raise RequestError(message, param=param, code="invalid_value")
-    return fitting(from_tokens(given), served, param)
+    return fitting(from_tokens(given), served, config, param)
 
 
-def fitting(prompt: Prompt, served: ServedModel, param: str) -> Prompt:
+def fitting(prompt: Prompt, served: ServedModel, config: ServerConfig, param: str) -> Prompt:
     """The prompt, if there is room for a token after it.
 
     Raises:
-        RequestError: There is none.
+        RequestError: There is none, or the prompt is longer than the server takes.
     """
+    if config.max_prompt_tokens is not None and len(prompt) > config.max_prompt_tokens:
+        message = (
+            f"This server takes prompts of at most {config.max_prompt_tokens} tokens. However, yours has"
+            f" {len(prompt)}. Please shorten it."
+        )
+        raise RequestError(message, param=param, code="context_length_exceeded")
     longest = served.engine.info.max_positions
     if len(prompt) >= longest:
         message = (

@@ -45,7 +45,7 @@ def resolve(
     Raises:
         RequestError: A feature is unknown, a strength out of range, or an edit changes nothing.
     """
-    limit = served.engine.info.max_edits
+    limit = min(config.max_edits, served.engine.info.max_edits)
     if len(edits) > limit:
         message = f"There are {len(edits)} edits, the variant's included, and a request may have {limit}."
         raise RequestError(message, param="feature_edits", code="array_above_max_length")

@@ -1,7 +1,7 @@
 """msgspec's errors in OpenAI's words: which field, what was wrong with it, and what it may hold."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
 import msgspec
@@ -26,6 +26,20 @@ Explain = Callable[[str, Any, re.Match[str], Any], RequestError]
 def excerpt(text: str) -> str:
     """`text`, cut if it is long."""
     return text if len(text) <= MAX_ECHO else text[:MAX_ECHO] + "…"
+
+
+def check_length(given: Sized, limit: int, param: str) -> None:
+    """Refuse a list that is longer than the server takes.
+
+    Raises:
+        RequestError: It is.
+    """
+    if len(given) > limit:
+        message = (
+            f"Invalid '{param}': array too long. Expected an array with maximum length {limit}, but got an"
+            f" array with length {len(given)} instead."
+        )
+        raise RequestError(message, param=param, code="array_above_max_length")
 
 
 def explain(

@@ -78,9 +78,10 @@ def _prepare(data: ChatRequest, running: Running) -> tuple[str, Work]:
     model = choose_model(data.model, served, running.variants)
     made = plan(
         data,
-        conversation(data.messages, served),
+        conversation(data.messages, served, running.config),
         intended(data, model, running),
         served,
+        running.config,
         max_tokens=data.max_completion_tokens or data.max_tokens,
         n=data.n,
         logprobs=data.top_logprobs or 0 if data.logprobs else None,

@@ -30,6 +30,7 @@ from steersman_server.answers.detokenizer import decode
 from steersman_server.answers.explanation import Explanation
 from steersman_server.answers.likelihoods import completion_logprobs
 from steersman_server.answers.work import Work
+from steersman_server.config import ServerConfig
 from steersman_server.disconnect import until_disconnect
 from steersman_server.errors import RequestError, error_responses
 from steersman_server.moderation.moderator import Text
@@ -85,13 +86,14 @@ def _prepare(data: CompletionRequest, running: Running) -> tuple[str, Work]:
             prompt,
             steering,
             served,
+            running.config,
             max_tokens=data.max_tokens,
             n=data.n,
             logprobs=data.logprobs,
             watch=data.activations and data.activations.top_k,
             probes=running.moderator.signals.probes,
         )
-        for prompt in _prompts(data, served)
+        for prompt in _prompts(data, served, running.config)
     ]
     explanations = [data.attribution and _explanation(data, made, running) for made in plans]
     return model.name, Work.of(plans, served, explanations, data.activations)
@@ -108,18 +110,20 @@ def _texts(data: CompletionRequest, work: Work) -> list[Text]:
     return texts
 
 
-def _prompts(data: CompletionRequest, served: ServedModel) -> list[Prompt]:
+def _prompts(data: CompletionRequest, served: ServedModel, config: ServerConfig) -> list[Prompt]:
     """The prompts that the four forms of `prompt` stand for."""
     given = data.prompt
     if isinstance(given, str):
-        return [raw(given, served, "prompt")]
+        return [raw(given, served, config, "prompt")]
     if all(isinstance(item, int) for item in given):
-        return [raw([item for item in given if isinstance(item, int)], served, "prompt")]
+        return [raw([item for item in given if isinstance(item, int)], served, config, "prompt")]
     if any(isinstance(item, int) for item in given):
         message = "Invalid 'prompt': a list holds texts and lists of token ids, or token ids alone."
         raise RequestError(message, param="prompt", code="invalid_type")
     return [
-        raw(item, served, f"prompt[{index}]") for index, item in enumerate(given) if not isinstance(item, int)
+        raw(item, served, config, f"prompt[{index}]")
+        for index, item in enumerate(given)
+        if not isinstance(item, int)
     ]
 
 

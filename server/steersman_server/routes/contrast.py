@@ -59,7 +59,7 @@ def _prepare(
         steering = resolve(edits, (), served, config, num_inherited=len(model.feature_edits))
         asked = []
         for index, messages in enumerate(getattr(data, side)):
-            prompt = conversation(messages, served, generate=False, param=f"{side}[{index}]")
+            prompt = conversation(messages, served, config, generate=False, param=f"{side}[{index}]")
             check_effect(steering, prompt, 0)
             asked.append(InspectRequest(prompt=prompt, edits=steering.affine))
         sides.append(asked)

@@ -20,6 +20,7 @@ from steersman_server.plans.models import choose_model
 from steersman_server.plans.prompts import conversation
 from steersman_server.plans.steering import Steering, check_effect, resolve
 from steersman_server.requests.body import json_body
+from steersman_server.requests.validation import check_length
 from steersman_server.running import Running
 
 
@@ -60,8 +61,9 @@ async def inspect(
 
 
 def _prepare_inspect(data: InspectRequest, running: Running) -> tuple[str, engine.InspectRequest]:
+    check_length(data.features or (), running.config.max_inspect_features, "features")
     name, steering = steering_of(data, running)
-    prompt = conversation(data.messages, running.served, generate=data.add_generation_prompt)
+    prompt = conversation(data.messages, running.served, running.config, generate=data.add_generation_prompt)
     check_effect(steering, prompt, 0)
     running.served.catalog.features(data.features or ())  # names an unknown one
     return name, engine.InspectRequest(prompt=prompt, edits=steering.affine, features=data.features)
@@ -94,7 +96,7 @@ def _prepare_attribute(data: AttributeRequest, running: Running) -> Any:
     if answered and not before:
         message = "An answer needs a message that it answers."
         raise RequestError(message, param="messages", code="invalid_value")
-    prompt = conversation(before if answered else data.messages, served)
+    prompt = conversation(before if answered else data.messages, served, running.config)
     answer = tuple(served.tokenizer.encode(last.text, add_special_tokens=False)) if answered else ()
     if answered and not answer:
         message = "The assistant's message is empty: there is no token to explain."

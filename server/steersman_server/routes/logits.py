@@ -51,7 +51,7 @@ def _prepare(data: LogitsRequest, running: Running) -> tuple[str, Prompt, Steeri
     if data.sort_by == "difference" and not steering.edits:
         message = "There are no edits, so there is no difference to sort by."
         raise RequestError(message, param="sort_by", code="invalid_value")
-    prompt = conversation(data.messages, running.served)
+    prompt = conversation(data.messages, running.served, running.config)
     check_effect(steering, prompt, 0)
     asked = None
     if data.tokens is not None:

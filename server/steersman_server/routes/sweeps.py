@@ -49,7 +49,7 @@ async def create_sweep(
 def _prepare(data: SweepRequest, running: Running) -> tuple[str, Work]:
     served = running.served
     model = choose_model(data.model, served, running.variants)
-    prompt = conversation(data.messages, served)
+    prompt = conversation(data.messages, served, running.config)
     plans, seed = [], data.seed
     for index, row in enumerate(data.sweep):
         edits = (*model.edits(data.feature_edits), *row)
@@ -66,6 +66,7 @@ def _prepare(data: SweepRequest, running: Running) -> tuple[str, Work]:
                 prompt,
                 steering,
                 served,
+                running.config,
                 max_tokens=data.max_completion_tokens or data.max_tokens,
                 seed=seed,
                 probes=running.moderator.signals.probes,

@@ -40,7 +40,7 @@ def _tokenize(data: TokenizeRequest, running: Running) -> Tokens:
     if isinstance(given[0], str):
         ids = list(served.tokenizer.encode(given[0], add_special_tokens=data.add_special_tokens))
     else:
-        ids = list(conversation(given[0], served).token_ids)
+        ids = list(conversation(given[0], served, running.config).token_ids)
     return Tokens(
         tokens=ids,
         count=len(ids),
