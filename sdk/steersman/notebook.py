@@ -49,11 +49,11 @@ def dashboard_html(dashboard: "FeatureDashboard") -> str:
 
 def histogram_html(counts: Sequence[int], h_max: float) -> str:
     """Bars, as high as the logarithm of their counts, for equal bins of 0 to `h_max`."""
-    most = math.log1p(max(counts)) or 1.0
+    most = math.log1p(max(0, *counts)) or 1.0
     step = h_max / len(counts)
     bars = "".join(
         f'<span title="{place * step:.3g} to {(place + 1) * step:.3g}: {count} tokens" style="display:'
-        f"inline-block;width:10px;margin-right:1px;height:{40 * math.log1p(count) / most:.0f}px;"
+        f"inline-block;width:10px;margin-right:1px;height:{40 * math.log1p(max(0, count)) / most:.0f}px;"
         f'background:rgba({SHADE},.7)"></span>'
         for place, count in enumerate(counts)
     )
