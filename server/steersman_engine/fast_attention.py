@@ -10,20 +10,17 @@ Shapes: `tokens` of the batch, `heads`, `kv_heads`, `group` heads that share a k
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from functools import cache as cached
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from steersman_engine.causal_attention import causal_attention
 from steersman_engine.forward import Batch, Span
 from steersman_engine.kv import KVCache
 
 CALL_POSITIONS = 96
 """What a call costs on top of its work, in cached positions that could be read in that time."""
-
-BLOCK = 64
-"""Queries of a prompt that are multiplied at once."""
 
 
 class SlotAttention:
@@ -106,28 +103,6 @@ def worth_joining(spans: Sequence[Span], tainted: AbstractSet[int]) -> bool:
 
 
 def _attend_span(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
-    """A slot's last queries, `[span, heads, head_dim]`; keys and values `[kv_heads, positions, head_dim]`.
-
-    The heads that share a key head stand as further queries to it, so that no key is repeated. What no
-    query of a block may see is not computed: on a CPU, plain products over such blocks are faster than
-    the flash kernel.
-    """
-    (span, heads, head_dim), kv_heads = query.shape, keys.shape[0]
-    before = keys.shape[1] - span
-    grouped = (query * scale).view(span, kv_heads, -1, head_dim).permute(1, 2, 0, 3)
-    out = torch.empty_like(query)
-    for at in range(0, span, BLOCK):
-        to = min(at + BLOCK, span)
-        seen = before + to
-        rows = grouped[:, :, at:to].reshape(kv_heads, -1, head_dim)
-        scores = torch.bmm(rows, keys[:, :seen].mT).view(kv_heads, -1, to - at, seen)
-        scores[..., before + at :].masked_fill_(_hidden(to - at, query.device), float("-inf"))
-        found = torch.bmm(scores.softmax(-1).view(kv_heads, -1, seen), values[:, :seen])
-        out[at:to] = found.view(heads, to - at, head_dim).transpose(0, 1)
-    return out.view(span, -1)
-
-
-@cached
-def _hidden(size: int, device: torch.device) -> Tensor:
-    """Which of `size` tokens in a row each of them may not see, bool `[size, size]`."""
-    return torch.ones(size, size, dtype=torch.bool, device=device).triu_(1)
+    """A slot's last queries, `[span, heads, head_dim]`; keys and values `[kv_heads, positions, head_dim]`."""
+    found = causal_attention(query.transpose(0, 1)[None], keys[None], values[None], scale)
+    return found[0].transpose(0, 1).reshape(len(query), -1)

@@ -18,6 +18,14 @@ def test_it_is_torchs_attention_of_every_position_on_those_before_it(pos: int) -
     torch.testing.assert_close(causal_attention(query, key, value, 0.3), expected)
 
 
+def test_the_last_queries_see_what_stands_before_them() -> None:
+    torch.manual_seed(0)
+    query = torch.randn(2, 6, BLOCK + 20, 8, dtype=torch.float64)
+    key, value = torch.randn(2, 2, 2, BLOCK + 20, 8, dtype=torch.float64)
+    whole = causal_attention(query, key, value, 0.3)
+    torch.testing.assert_close(causal_attention(query[:, :, 7:], key, value, 0.3), whole[:, :, 7:])
+
+
 @pytest.fixture
 def folder(tiny_model: LlamaForCausalLM, tiny_tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Path:
     tiny_model.save_pretrained(tmp_path)

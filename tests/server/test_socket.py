@@ -1,15 +1,14 @@
 """What only a real connection shows: pieces come as they are made, and leaving stops the work."""
 
-import asyncio
 import json
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import httpx
 import pytest
+from tests.server.conftest import EndlessEngine
 
-from steersman_engine.engine import GenerateRequest, TokenEvent
 from steersman_server.app import create_app
 from steersman_server.config import ServerConfig
 from steersman_server.listen import Server
@@ -17,34 +16,9 @@ from steersman_server.listen import Server
 WAIT_S = 20
 
 
-class EndlessEngine:
-    """Answers "aaa…" until it is closed."""
-
-    def __init__(self, fake, token_id: int, num_tokens: int | None) -> None:
-        self.info = fake.info
-        self.started = threading.Event()
-        self.closed = threading.Event()
-        self._token_id = token_id
-        self._num_tokens = num_tokens
-
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[TokenEvent, None]:
-        given = 0
-        try:
-            self.started.set()
-            while True:
-                while given == self._num_tokens:
-                    await asyncio.sleep(60)  # a silent engine
-                given += 1
-                yield TokenEvent(token_id=self._token_id)
-                await asyncio.sleep(0.001)
-        finally:
-            self.closed.set()
-
-
 @pytest.fixture(params=[None, 1], ids=["busy", "silent"])
 def endless(request, engine) -> EndlessEngine:
-    (token_id,) = engine.tokenizer.encode("a", add_special_tokens=False)
-    return EndlessEngine(engine, token_id, request.param)
+    return EndlessEngine(engine, request.param)
 
 
 @pytest.fixture

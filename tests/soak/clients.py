@@ -124,26 +124,26 @@ class Clients:
             stream = await self.openai.chat.completions.create(
                 model=model, stream=True, extra_body=extra, **body
             )
-            text, finish = "", None
-            async for chunk in stream:
-                for choice in chunk.choices:
-                    text += choice.delta.content or ""
-                    finish = choice.finish_reason or finish
+            return await _read(stream)
         except Exception as error:
             raise _as_ours(error) from error
-        return {"text": text, "finish": finish}
 
     async def _sdk(self, ask: Ask) -> Any:
         try:
             async with await self.sdk.chat.completions.create(stream=True, **(ask.body or {})) as stream:
-                text, finish = "", None
-                async for chunk in stream:
-                    for choice in chunk.choices:
-                        text += choice.delta.content or ""
-                        finish = choice.finish_reason or finish
+                return await _read(stream)
         except Exception as error:
             raise _as_ours(error) from error
-        return {"text": text, "finish": finish}
+
+
+async def _read(stream: Any) -> dict[str, str | None]:
+    """What a stream of either package says."""
+    text, finish = "", None
+    async for chunk in stream:
+        for choice in chunk.choices:
+            text += choice.delta.content or ""
+            finish = choice.finish_reason or finish
+    return {"text": text, "finish": finish}
 
 
 def _checked(answer: httpx.Response) -> Any:

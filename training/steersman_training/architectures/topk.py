@@ -57,11 +57,11 @@ class BatchTopK(UnitNorm):
         """The largest of the batch; notes the smallest of them."""
         count = self.options.k * len(pre) * self.world.size
         places = largest(pre, count, FLOOR * self.smallest.item(), self.world)
-        self.follow(pre.flatten()[places])
+        self._follow(pre.flatten()[places])
         return places
 
     @torch.no_grad()
-    def follow(self, kept: Tensor) -> None:
+    def _follow(self, kept: Tensor) -> None:
         """Move the threshold towards the smallest of `kept`."""
         none = self.threshold.new_full((), torch.inf)
         smallest = self.world.least(kept.min().to(self.threshold) if len(kept) else none)
@@ -106,9 +106,6 @@ class TopK(BatchTopK):
     def choose(self, pre: Tensor) -> Tensor:
         """The largest of each token; notes where the batch's `k · batch` largest would end."""
         top = pre.topk(self.options.k, dim=-1, sorted=False)
-        served = largest(
-            pre, self.options.k * len(pre) * self.world.size, FLOOR * self.smallest.item(), self.world
-        )
-        self.follow(pre.flatten()[served])
+        super().choose(pre)
         keep = torch.zeros_like(pre, dtype=torch.bool).scatter_(-1, top.indices, top.values > 0)
         return keep.flatten().nonzero()[:, 0]
