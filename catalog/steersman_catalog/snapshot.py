@@ -13,6 +13,14 @@ from steersman_catalog.semantic_index import SemanticIndex
 from steersman_catalog.verdicts import Verdicts, make_marks
 from steersman_catalog.versions import load_catalog
 
+SIZES = (
+    ("features", "SELECT count(*) FROM catalog.features", 2**22),
+    ("labels", "SELECT count(*) FROM catalog.labels", 2**24),
+    ("bytes in labels", "SELECT sum(strlen(text)) FROM catalog.labels", 2**30),
+    ("flags", "SELECT sum(len(flags)) FROM catalog.features", 2**26),
+)
+"""What is kept in memory of a catalogue: its name, how to count it, and the most there may be."""
+
 
 class Reader:
     """Asks an open database. Any thread may call any method."""
@@ -61,14 +69,17 @@ class Snapshot:
         What a stranger put into it can reach nothing else: its views are not used, and no query may read
         another file.
         """
-        db, meta = load_catalog(path)
+        db, meta = load_catalog(path, locked=True)
         try:
+            _check_size(db, path)
             make_marks(db, verdicts or {})
-            db.execute("SET enable_external_access = false; SET lock_configuration = true")
             return cls(db, meta)
         except duckdb.Error as error:
             db.close()
             raise ValueError(f"{path} is damaged: {error}") from error
+        except BaseException:
+            db.close()
+            raise
 
     @cached_property
     def keywords(self) -> KeywordIndex:
@@ -84,3 +95,15 @@ class Snapshot:
     @cached_property
     def _semantic(self) -> SemanticIndex | None:
         return SemanticIndex.load(self.columns, self.meta, len(self.overview))
+
+
+def _check_size(db: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Refuse to read into memory what a small file can blow up to.
+
+    Raises:
+        ValueError: It is too much.
+    """
+    for what, query, most in SIZES:
+        (found,) = db.execute(query).fetchall()[0]
+        if (found or 0) > most:
+            raise ValueError(f"{path} has {found} {what}; at most {most} are read.")

@@ -15,6 +15,17 @@ SCHEMA_VERSION = 2
 OLDEST_VERSION = 1
 
 
+NO_EXTENSIONS: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "temp_directory": "",  # no query here needs one
+}
+TABLES = """
+SELECT count(*) FROM duckdb_tables()
+WHERE database_name = $name AND schema_name = 'main' AND table_name = 'meta'
+"""
+MAX_META = 1000
 COLUMNS = """
 SELECT columns.table_name, column_name, data_type
 FROM duckdb_columns() AS columns JOIN duckdb_tables() AS tables USING (database_oid, table_oid)
@@ -31,19 +42,24 @@ def schema(version: int = SCHEMA_VERSION) -> str:
     return _sql(f"{version}.sql")
 
 
-def load_catalog(path: Path) -> tuple[duckdb.DuckDBPyConnection, dict[str, str]]:
+def load_catalog(path: Path, *, locked: bool = False) -> tuple[duckdb.DuckDBPyConnection, dict[str, str]]:
     """A database that holds a catalogue of the current version as `catalog`, and the `meta` of the file.
 
-    An older file is upgraded in memory, and not touched.
+    An older file is upgraded in memory, and not touched. Nothing that a stranger put into it runs: only
+    tables are read, no view, and no extension is loaded. `locked`: what is asked of the database later can
+    reach no other file either.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is no catalogue, or cannot be opened.
         SchemaVersionError: It is one, of a version that cannot be read.
     """
-    db = duckdb.connect()  # attached, not connected to: DuckDB would give an open file of that name again
+    # attached, not connected to: DuckDB would give an open file of that name again
+    db = duckdb.connect(config=NO_EXTENSIONS)
     try:
         _attach(db, path, "catalog")
+        if locked:
+            db.execute("SET enable_external_access = false; SET lock_configuration = true")
         meta = _meta(db, "catalog", path)
         version = int(meta["schema_version"])
         _check_shape(db, "catalog", version, path)
@@ -84,10 +100,13 @@ def _attach(db: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
 
 
 def _meta(db: duckdb.DuckDBPyConnection, name: str, path: Path) -> dict[str, str]:
+    (is_there,) = db.execute(TABLES, {"name": name}).fetchall()[0]
+    if not is_there:  # a view of that name is not read
+        raise ValueError(f"{path} is a DuckDB file, but no catalogue: it has no table `meta`.")
     try:
-        meta = dict(db.execute(f"SELECT key, value FROM {name}.meta").fetchall())
+        meta = dict(db.execute(f"SELECT key, value FROM {name}.main.meta LIMIT {MAX_META}").fetchall())
     except duckdb.Error as error:
-        raise ValueError(f"{path} is a DuckDB file, but no catalogue: it has no table `meta`.") from error
+        raise ValueError(f"{path} is no catalogue: its table `meta` cannot be read: {error}") from error
     found = meta.get("schema_version", "none")
     if found not in map(str, range(OLDEST_VERSION, SCHEMA_VERSION + 1)):
         raise SchemaVersionError(

@@ -8,10 +8,10 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from steersman_catalog import Catalog
 from steersman_engine.sae import SAE
@@ -19,6 +19,7 @@ from steersman_engine.sae import SAE
 MANIFEST, SAE_FILE, CATALOG_FILE, CARD = "bundle.json", "sae.safetensors", "catalog.duckdb", "README.md"
 SHIPPED = Path(__file__).parent / "bundles"
 FORMAT = 1
+MAX_MANIFEST_BYTES = 16 * 2**20
 
 
 class BundleError(ValueError):
@@ -35,7 +36,7 @@ class BundleManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     model_fingerprint: str
     """`HostModel.fingerprint` of the weights the SAE was trained on."""
     chat_template_sha256: str
-    layer: int
+    layer: Annotated[int, Meta(ge=0)]
     """0-based decoder block whose output the SAE reads."""
     site: str
     """`resid_post`: the residual stream after the block."""
@@ -43,7 +44,7 @@ class BundleManifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     d_sae: int
     sae_sha256: str
     catalog_sha256: str
-    sink_norm: float
+    sink_norm: Annotated[float, Meta(gt=0)]
     """Positions with a longer residual are attention sinks."""
     training: dict[str, Any]
     metrics: dict[str, Any]
@@ -63,9 +64,11 @@ class Bundle:
         path = folder / MANIFEST
         if not path.is_file():
             raise FileNotFoundError(f"{folder} is no bundle: it has no {MANIFEST}.")
+        if (size := path.stat().st_size) > MAX_MANIFEST_BYTES:
+            raise BundleError(f"{path} has {size} bytes; at most {MAX_MANIFEST_BYTES} are read.")
         try:
             self.manifest = msgspec.json.decode(path.read_bytes(), type=BundleManifest)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BundleError(f"{path} cannot be read: {error}.") from error
         if self.manifest.format != FORMAT:
             raise BundleError(f"{path} has format {self.manifest.format}; this version reads {FORMAT}.")
@@ -93,8 +96,18 @@ class Bundle:
         return f"{self.manifest.name}@{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
     def sae(self, device: str = "cpu") -> SAE:
-        """The SAE, in float32."""
-        return SAE.load(self.folder / SAE_FILE, device)
+        """The SAE, in float32.
+
+        Raises:
+            ValueError: It is none, or has another size than the manifest says.
+        """
+        sae, manifest = SAE.load(self.folder / SAE_FILE, device), self.manifest
+        if (sae.d_in, sae.d_sae) != (manifest.d_in, manifest.d_sae):
+            raise BundleError(
+                f"{self.folder / SAE_FILE} is of size {sae.d_in} x {sae.d_sae}, and {MANIFEST} says"
+                f" {manifest.d_in} x {manifest.d_sae}."
+            )
+        return sae
 
     def catalog(self) -> Catalog:
         """The catalogue, open for reading."""

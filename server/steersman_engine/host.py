@@ -133,11 +133,20 @@ def fast_dtype(device: str) -> torch.dtype:
 def load_model(
     path: str | Path, *, dtype: torch.dtype, device: str = "cpu", attention: str = "sdpa"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A model and its tokenizer from a local folder or a Hugging Face id."""
+    """A model and its tokenizer from a local folder or a Hugging Face id, which runs none of their code.
+
+    Raises:
+        OSError: It is not there, or has its weights in another format than safetensors.
+    """
     model = AutoModelForCausalLM.from_pretrained(
-        path, dtype=dtype, device_map=device, attn_implementation=attention
+        path,
+        dtype=dtype,
+        device_map=device,
+        attn_implementation=attention,
+        use_safetensors=True,
+        trust_remote_code=False,
     )
-    return model, AutoTokenizer.from_pretrained(path)
+    return model, AutoTokenizer.from_pretrained(path, trust_remote_code=False)
 
 
 def _tap(block: nn.Module, args: Any, kwargs: dict[str, Any], output: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 UNIT_NORM_TOLERANCE = 1e-2
@@ -38,12 +38,17 @@ class SAE(nn.Module):
         self, *, W_enc: Tensor, b_enc: Tensor, W_dec: Tensor, b_dec: Tensor, threshold: Tensor
     ) -> None:
         super().__init__()
+        if W_enc.dim() != 2 or not W_enc.numel():
+            raise ValueError(f"W_enc is {list(W_enc.shape)}, not [d_in, d_sae].")
         d_in, d_sae = W_enc.shape
         expected = {"b_enc": (d_sae,), "W_dec": (d_sae, d_in), "b_dec": (d_in,), "threshold": (d_sae,)}
         tensors = {"b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec, "threshold": threshold}
         for name, shape in expected.items():
             if tuple(tensors[name].shape) != shape:
                 raise ValueError(f"{name} is {list(tensors[name].shape)}, not {list(shape)}.")
+        for name, tensor in {"W_enc": W_enc, **tensors}.items():
+            if not tensor.is_floating_point() or not tensor.isfinite().all():
+                raise ValueError(f"{name} ({tensor.dtype}) holds something that is no finite number.")
         if (threshold < 0).any():
             raise ValueError("A threshold is negative: activations are never below zero.")
         off = (W_dec.float().norm(dim=-1) - 1).abs().max().item()
@@ -124,14 +129,40 @@ class SAE(nn.Module):
         """Read what `save` wrote, as float32.
 
         Raises:
-            ValueError: The file lacks a tensor or holds another one.
+            ValueError: The file is damaged, lacks a tensor, or holds another one.
         """
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            found = set(file.keys())
-            wanted = {"W_enc", "b_enc", "W_dec", "b_dec", "threshold"}
-            if found != wanted:
-                raise ValueError(f"{path} holds {sorted(found)}, not {sorted(wanted)}.")
-            return cls(**{name: file.get_tensor(name).float() for name in wanted})
+        wanted = {"W_enc", "b_enc", "W_dec", "b_dec", "threshold"}
+        tensors = read_tensors(path, device)
+        if tensors.keys() != wanted:
+            raise ValueError(f"{path} holds {sorted(tensors)}, not {sorted(wanted)}.")
+        try:
+            return cls(**{name: as_float(tensor, name) for name, tensor in tensors.items()})
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+    """All tensors of a safetensors file. It holds nothing that could run, and no more than its size.
+
+    Raises:
+        ValueError: It is damaged, or no such file.
+        OSError: It cannot be read.
+    """
+    try:
+        return load_file(path, device=str(device))
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no whole safetensors file: {error}.") from error
+
+
+def as_float(tensor: Tensor, name: str) -> Tensor:
+    """The tensor in float32.
+
+    Raises:
+        ValueError: It is of whole numbers.
+    """
+    if not tensor.is_floating_point():
+        raise ValueError(f"{name} is of {tensor.dtype}, not of floating-point numbers.")
+    return tensor.float()
 
 
 def jump_relu(pre: Tensor, threshold: Tensor) -> Tensor:

@@ -150,7 +150,7 @@ def read_settings(
 def _from_file(path: Path, known: Mapping[str, Setting]) -> dict[str, Any]:
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is no TOML: {error}.") from error
     for name in given:
         if name not in known:

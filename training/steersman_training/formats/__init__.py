@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from safetensors import safe_open
 
 from steersman_engine.sae import SAE
-from steersman_training.formats.canonical import Foreign, FormatError
+from steersman_training.formats.canonical import Foreign, FormatError, load_tensors
 from steersman_training.formats.dictionary_learning import (
     is_dictionary_learning,
     read_dictionary_learning,
@@ -41,8 +40,7 @@ def _is_canonical(path: Path) -> bool:
     file = path / SAE_FILE if path.is_dir() else path
     if not file.is_file() or file.suffix != ".safetensors":
         return False
-    with safe_open(file, framework="pt") as tensors:
-        return {"W_enc", "threshold"} <= set(tensors.keys())
+    return {"W_enc", "threshold"} <= load_tensors(file).keys()
 
 
 def _read_canonical(path: Path) -> Foreign:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor
 
-from steersman_engine.sae import SAE
+from steersman_engine.sae import SAE, read_tensors
 
 
 class FormatError(ValueError):
@@ -96,7 +98,70 @@ def take(tensors: Mapping[str, Tensor], names: tuple[str, ...], where: str) -> l
     missing = [name for name in names if name not in tensors]
     if missing:
         raise FormatError(f"{where} lacks {', '.join(missing)}; it holds {', '.join(sorted(tensors))}.")
-    return [tensors[name].float() for name in names]
+    found = [tensors[name] for name in names]
+    for name, tensor in zip(names, found, strict=True):
+        if not (isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.isfinite().all()):
+            raise FormatError(f"{where}: {name} is no tensor of finite floating-point numbers.")
+    return [tensor.float() for tensor in found]
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """What a safetensors file holds.
+
+    Raises:
+        FormatError: It is damaged.
+    """
+    try:
+        return read_tensors(path)
+    except ValueError as error:
+        raise FormatError(str(error)) from error
+
+
+def unpickle_tensors(path: Path) -> dict[str, Tensor]:
+    """What a file of torch's holds: tensors by name, and nothing that could run.
+
+    Raises:
+        FormatError: It holds something else, or is damaged.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch raises whatever its parts do
+        raise FormatError(
+            f"{path} is damaged, or holds more than tensors and is not opened: it could run code"
+            f" ({type(error).__name__})."
+        ) from error
+    if not isinstance(found, dict):
+        raise FormatError(f"{path} holds a {type(found).__name__}, not tensors by name.")
+    return found
+
+
+def config_of(path: Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        FormatError: The file holds something else.
+    """
+    try:
+        found = msgspec.json.decode(path.read_bytes())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FormatError(f"{path} is no JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise FormatError(f"{path} holds no JSON object.")
+    return found
+
+
+def whole(config: Mapping[str, Any], name: str, path: Path) -> int:
+    """A number of features that a configuration gives.
+
+    Raises:
+        FormatError: It gives none.
+    """
+    value = config.get(name)
+    if not isinstance(value, int | float) or not 1 <= value <= 2**31:
+        raise FormatError(f"{path}: {name} is {value!r}, not a number of features.")
+    return round(value)
 
 
 def ungated(W_enc: Tensor, gate: Tensor, r_mag: Tensor, b_mag: Tensor) -> tuple[Tensor, Tensor, Tensor]:

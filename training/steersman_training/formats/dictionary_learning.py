@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from steersman_engine.sae import SAE
-from steersman_training.formats.canonical import Foreign, FormatError, take, ungated
+from steersman_training.formats.canonical import (
+    Foreign,
+    FormatError,
+    config_of,
+    take,
+    ungated,
+    unpickle_tensors,
+)
 
 WEIGHTS = "ae.pt"
 CONFIG = "config.json"
@@ -29,7 +36,7 @@ def read_dictionary_learning(path: Path) -> Foreign:
         FormatError: It is another class.
     """
     where = str(path / WEIGHTS)
-    tensors: dict[str, Tensor] = torch.load(path / WEIGHTS, map_location="cpu", weights_only=True)
+    tensors = unpickle_tensors(path / WEIGHTS)
     facts = _facts(path)
     names = set(tensors)
     if "r_mag" in names:
@@ -91,7 +98,7 @@ def _topk(
     b_dec: Tensor,
     facts: dict[str, Any],
 ) -> Foreign:
-    threshold = float(tensors.get("threshold", torch.tensor(-1.0)))
+    threshold, k = (_scalar(tensors, name) for name in ("threshold", "k"))
     by_threshold = threshold >= 0 and kind != "AutoEncoderTopK"  # which uses it only when told to
     return Foreign(
         W_enc=W_enc,
@@ -100,16 +107,24 @@ def _topk(
         b_dec=b_dec,
         architecture=kind,
         threshold=torch.full_like(b_enc, threshold) if by_threshold else None,
-        k=None if by_threshold else int(tensors["k"]),
+        k=None if by_threshold else int(k),
         subtract_b_dec=True,
         facts=facts,
     )
 
 
+def _scalar(tensors: Mapping[str, Tensor], name: str) -> float:
+    """One number, -1 where there is none."""
+    found = tensors.get(name, torch.tensor(-1.0))
+    if not isinstance(found, Tensor) or found.numel() != 1:
+        raise FormatError(f"{name} of {WEIGHTS} is not one number.")
+    return float(found)
+
+
 def _facts(path: Path) -> dict[str, Any]:
     if not (path / CONFIG).is_file():
         return {}
-    try:
-        return dict(json.loads((path / CONFIG).read_bytes())["trainer"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{path / CONFIG} is not a configuration of dictionary_learning.") from error
+    trainer = config_of(path / CONFIG).get("trainer")
+    if not isinstance(trainer, dict):
+        raise FormatError(f"{path / CONFIG} is not a configuration of dictionary_learning.")
+    return trainer

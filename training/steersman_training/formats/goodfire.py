@@ -3,7 +3,6 @@
 As of Goodfire/Llama-3.1-8B-Instruct-SAE-l19: nothing is taken off the input, decoder columns have any length.
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from steersman_engine.sae import SAE
-from steersman_training.formats.canonical import Foreign, FormatError, take
+from steersman_training.formats.canonical import Foreign, FormatError, take, unpickle_tensors
 
 NAMES = ("encoder_linear.weight", "encoder_linear.bias", "decoder_linear.weight", "decoder_linear.bias")
 
@@ -27,10 +26,7 @@ def read_goodfire(path: Path) -> Foreign:
     Raises:
         FormatError: It holds something else.
     """
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise FormatError(f"{path} holds more than tensors and is not opened: it could run code.") from error
+    tensors = unpickle_tensors(path)
     weight, b_enc, decoder, b_dec = take(tensors, NAMES, str(path))
     return Foreign(W_enc=weight.T, b_enc=b_enc, W_dec=decoder.T, b_dec=b_dec, architecture="relu")
 

@@ -5,10 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from steersman_engine.sae import SAE
-from steersman_training.formats.canonical import Foreign, FormatError, take, ungated
+from steersman_training.formats.canonical import (
+    Foreign,
+    FormatError,
+    config_of,
+    load_tensors,
+    take,
+    ungated,
+    whole,
+)
 
 CONFIG = "cfg.json"
 WEIGHTS = "sae_weights.safetensors"
@@ -25,7 +33,7 @@ def read_sae_lens(path: Path) -> Foreign:
     Raises:
         FormatError: It is another one, or its inputs are changed in a way that cannot be folded in.
     """
-    config = json.loads((path / CONFIG).read_bytes())
+    config = config_of(path / CONFIG)
     architecture = config.get("architecture", "standard")
     for name, harmless in (("normalize_activations", "none"), ("reshape_activations", "none")):
         if config.get(name, harmless) not in (harmless, None):
@@ -38,7 +46,7 @@ def read_sae_lens(path: Path) -> Foreign:
         or config.get("activation_fn_str", "relu") != "relu"
     ):
         raise FormatError(f"{path} has another activation function than ReLU.")
-    tensors = load_file(path / WEIGHTS)
+    tensors = load_tensors(path / WEIGHTS)
     W_enc, W_dec, b_dec = take(tensors, ("W_enc", "W_dec", "b_dec"), str(path / WEIGHTS))
     threshold, k = None, None
     if architecture == "gated":
@@ -50,7 +58,7 @@ def read_sae_lens(path: Path) -> Foreign:
         if architecture == "jumprelu":
             (threshold,) = take(tensors, ("threshold",), str(path / WEIGHTS))
         elif architecture in ("topk", "batchtopk"):
-            k = round(config["k"])
+            k = whole(config, "k", path / CONFIG)
         elif architecture != "standard":
             raise FormatError(f"{path} is a {architecture!r}, which the canonical form cannot hold.")
     if config.get("rescale_acts_by_decoder_norm"):  # ranked, and decoded, as if rows had unit norm

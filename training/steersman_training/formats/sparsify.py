@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from steersman_engine.sae import SAE
-from steersman_training.formats.canonical import Foreign, FormatError, take
+from steersman_training.formats.canonical import Foreign, FormatError, config_of, load_tensors, take, whole
 
 CONFIG = "cfg.json"
 WEIGHTS = "sae.safetensors"
@@ -25,13 +25,13 @@ def read_sparsify(path: Path) -> Foreign:
     Raises:
         FormatError: It is a transcoder, has a skip connection, or groups its features.
     """
-    config = json.loads((path / CONFIG).read_bytes())
+    config = config_of(path / CONFIG)
     for name, harmless in (("transcode", False), ("skip_connection", False), ("activation", "topk")):
         if config.get(name, harmless) != harmless:
             raise FormatError(f"{path} has {name} = {config[name]!r}, which the canonical form cannot hold.")
     names = ("encoder.weight", "encoder.bias", "W_dec", "b_dec")
-    weight, b_enc, W_dec, b_dec = take(load_file(path / WEIGHTS), names, str(path / WEIGHTS))
-    k = config["k"]
+    weight, b_enc, W_dec, b_dec = take(load_tensors(path / WEIGHTS), names, str(path / WEIGHTS))
+    k = whole(config, "k", path / CONFIG)
     return Foreign(
         W_enc=weight.T,
         b_enc=b_enc,
