@@ -21,10 +21,11 @@ chat: .venv/serve  ## chat with it in this terminal
 test: .venv/dev  ## run the tests, in WORKERS processes
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-check: .venv/dev  ## format, lint, types, tests
+check: .venv/dev  ## format, lint, types, known vulnerabilities, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
+	@$(BIN)/python .ci/audit.py
 	@$(MAKE) --no-print-directory test
 
 format: .venv/dev  ## format the code
