@@ -6,6 +6,11 @@ the data checks its encoding.
 
 from typing import NamedTuple
 
+from steersman.errors import ResponseError
+
+MAX_EVENT_BYTES = 64 * 2**20
+"""Far more than any answer's longest event."""
+
 
 class Event(NamedTuple):
     """One event; `id` and `retry` are for reconnecting, which no answer can do."""
@@ -21,23 +26,36 @@ class EventDecoder:
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._line: list[bytes] = []  # the parts of one that has not ended
         self._after_cr = False
         self._data: list[bytes] = []
         self._name = ""
+        self._held = 0  # bytes of the line and of the event so far
 
     def feed(self, chunk: bytes) -> list[Event]:
-        """The events that `chunk` completes."""
+        """The events that `chunk` completes.
+
+        Raises:
+            ResponseError: One is longer than MAX_EVENT_BYTES, its end not seen.
+        """
         if not chunk:
             return []
         if self._after_cr:
             chunk = chunk.removeprefix(b"\n")
         self._after_cr = chunk.endswith(b"\r")  # a line end already, even if \n is still to come
-        lines = (self._rest + chunk).splitlines(keepends=True)
-        ended = not lines or lines[-1].endswith((b"\r", b"\n"))
-        self._rest = b"" if ended else lines.pop()
-        events = [self._take(line.rstrip(b"\r\n")) for line in lines]
-        return [event for event in events if event is not None]
+        events: list[Event] = []
+        for part in chunk.splitlines(keepends=True):
+            self._line.append(part)
+            self._held += len(part)
+            if self._held > MAX_EVENT_BYTES:
+                raise ResponseError(f"An event of the stream is longer than {MAX_EVENT_BYTES} bytes.")
+            if part.endswith((b"\r", b"\n")):
+                line = b"".join(self._line).rstrip(b"\r\n")
+                self._line.clear()
+                event = self._take(line)
+                if event is not None:
+                    events.append(event)
+        return events
 
     def _take(self, line: bytes) -> Event | None:
         if not line:
@@ -52,5 +70,5 @@ class EventDecoder:
 
     def _dispatch(self) -> Event | None:
         data, name = self._data, self._name
-        self._data, self._name = [], ""
+        self._data, self._name, self._held = [], "", 0
         return Event(b"\n".join(data), name or "message") if data else None

@@ -1,9 +1,12 @@
 import itertools
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steersman import sse
+from steersman.errors import ResponseError
 from steersman.sse import Event, EventDecoder
 
 LINES = st.one_of(
@@ -54,3 +57,20 @@ def test_an_event_is_given_as_soon_as_a_carriage_return_ends_it() -> None:
 
 def test_an_event_without_its_empty_line_is_none() -> None:
     assert EventDecoder().feed(b"data: half\n") == []
+
+
+@pytest.mark.parametrize("forever", [b"x" * 1000, b"data: " + b"x" * 1000 + b"\n"], ids=["line", "event"])
+def test_what_never_ends_is_refused_before_it_fills_the_memory(
+    forever: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 10_000)
+    decoder = EventDecoder()
+    with pytest.raises(ResponseError, match="longer than 10000 bytes"):
+        for _ in range(11):
+            assert decoder.feed(forever) == []
+
+
+def test_a_stream_may_be_longer_than_its_longest_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 100)
+    decoder = EventDecoder()
+    assert [decoder.feed(b": ping\ndata: a\n\n") for _ in range(20)] == [[Event(b"a")]] * 20
