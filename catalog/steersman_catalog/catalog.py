@@ -244,8 +244,9 @@ class Catalog:
         return places
 
     def warm(self) -> None:
-        """Load what the first search by meaning would load."""
-        _ = self._snapshot.semantic
+        """Load what the first searches would load, by words and by meaning."""
+        snapshot = self._snapshot
+        _ = snapshot.keywords, snapshot.semantic
 
 
 def _check_limit(limit: int) -> None:

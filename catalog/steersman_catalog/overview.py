@@ -48,13 +48,14 @@ class Overview:
         found = rows(QUERY)
         self.features = features = [Feature(**row) for row in found]
         self._shown = [redacted(feature) if feature.hidden else feature for feature in features]
-        self._kind = np.array([feature.kind for feature in features], dtype=object)
+        self._kinds = _Kinds([feature.kind for feature in features])
         self.h_max = np.array([feature.h_max for feature in features], np.float32)
         self.density = np.array([feature.density for feature in features])
         self.rating = np.array([np.nan if f.rating is None else f.rating for f in features], np.float32)
-        self._label_kind = np.array([feature.label_kind for feature in features], dtype=object)
+        self._label_kinds = _Kinds([feature.label_kind for feature in features])
         self._trusted = np.array([feature.trusted for feature in features])
         self._hidden = np.array([feature.hidden for feature in features])
+        self._orders: dict[tuple[Sort, bool], np.ndarray] = {}
         self._flagged: dict[str, np.ndarray] = {}
         for feature in features:
             for flag in feature.flags:
@@ -89,9 +90,9 @@ class Overview:
             keep &= self.rating >= wanted.min_rating  # false for NaN
         if wanted.trusted is not None:
             keep &= self._trusted == wanted.trusted
-        for of_feature, allowed in ((self._kind, wanted.kinds), (self._label_kind, wanted.label_kinds)):
+        for kinds, allowed in ((self._kinds, wanted.kinds), (self._label_kinds, wanted.label_kinds)):
             if allowed is not None:
-                keep &= np.isin(of_feature.astype(str), allowed)
+                keep &= kinds.mask(allowed)
         for flag in wanted.flags:
             keep &= self._flagged.get(flag, False)
         for flag in wanted.without_flags:
@@ -100,8 +101,26 @@ class Overview:
 
     def order(self, key: Sort, descending: bool) -> np.ndarray:
         """All indices sorted by `key`, ties by index; those without a value last."""
+        found = self._orders.get((key, descending))
+        if found is None:
+            found = self._orders[key, descending] = self._sorted(key, descending)
+        return found
+
+    def _sorted(self, key: Sort, descending: bool) -> np.ndarray:
         if key == "index":
             indices = np.arange(len(self))
             return indices[::-1] if descending else indices
         values = np.asarray(getattr(self, key), float)
         return np.lexsort((np.arange(len(self)), -values if descending else values))
+
+
+class _Kinds:
+    """What kind each feature is of, as numbers: a filter compares those."""
+
+    def __init__(self, kinds: Sequence[str]) -> None:
+        self._number = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
+        self._of_feature = np.array([self._number[kind] for kind in kinds])
+
+    def mask(self, allowed: Sequence[str]) -> np.ndarray:
+        """Which features are of one of those, bool `[num_features]`."""
+        return np.isin(self._of_feature, [self._number[kind] for kind in allowed if kind in self._number])

@@ -63,4 +63,5 @@ def _meaning(snapshot: "Snapshot", query: str, embedder: Embedder | None) -> np.
             f"The labels were embedded by {index.embedder}, and the query would be by {embedder.name}."
         )
     (direction,) = embedder.embed([query])
-    return np.round(np.clip(index.scores(direction), 0, 1), 4)
+    scores = index.scores(direction)
+    return np.round(np.clip(scores, 0, 1, out=scores), 4, out=scores)

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from steersman_catalog.vectors import unit
+from steersman_catalog.vectors import BLOCK, unit
 
 QUERY = """
 SELECT feature, embedding FROM embeddings JOIN labels USING (label) WHERE shown ORDER BY feature
@@ -13,7 +13,7 @@ SELECT feature, embedding FROM embeddings JOIN labels USING (label) WHERE shown 
 
 
 class SemanticIndex:
-    """The directions of the shown labels."""
+    """The directions of the shown labels, float32 `[labels, dim]`: a query is one product with them all."""
 
     def __init__(
         self, embedder: str, features: np.ndarray, directions: np.ndarray, num_features: int
@@ -28,17 +28,33 @@ class SemanticIndex:
     def load(
         cls, columns: Callable[[str], dict[str, Any]], meta: Mapping[str, str], num_features: int
     ) -> Self | None:
-        """Read them, or None if there are none."""
+        """Read them, or None if there are none.
+
+        Raises:
+            ValueError: They are not all of one length, or of features that there are not.
+        """
         found = columns(QUERY)
         if not len(found["feature"]):
             return None
-        directions = unit(np.vstack(found["embedding"]))
-        return cls(meta.get("embedder", "unknown"), np.asarray(found["feature"]), directions, num_features)
+        features = np.asarray(found["feature"])
+        lengths = {len(one) for one in found["embedding"]}
+        if len(lengths) > 1 or not 0 <= features.min() <= features.max() < num_features:
+            raise ValueError(
+                f"its embeddings have {sorted(lengths)[:3]} numbers and are of features {features.min()} to"
+                f" {features.max()} of {num_features}: embed its labels anew."
+            )
+        stored = np.vstack(found["embedding"])
+        directions = np.empty(stored.shape, np.float32)
+        for start in range(0, len(stored), BLOCK):  # so that loading takes little more than what is kept
+            directions[start : start + BLOCK] = unit(stored[start : start + BLOCK])
+        return cls(meta.get("embedder", "unknown"), features, directions, num_features)
 
     def scores(self, direction: np.ndarray) -> np.ndarray:
         """Cosine with the unit vector `[dim]`, float32 `[num_features]`; 0 where there is no label."""
         scores = np.zeros(self._num_features, np.float32)
-        scores[self._features] = self._directions @ direction
+        # not `@`: BLAS's threads would wait for each other while the model computes on all cores
+        cosines = np.einsum("ld,d->l", self._directions, np.asarray(direction, np.float32))
+        scores[self._features] = cosines
         return scores
 
     def direction_of(self, features: list[int]) -> np.ndarray:

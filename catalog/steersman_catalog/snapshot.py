@@ -1,6 +1,8 @@
 """One file, as it was when it was opened; all reads of one question use the same snapshot."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +20,9 @@ SIZES = (
     ("labels", "SELECT count(*) FROM catalog.labels", 2**24),
     ("bytes in labels", "SELECT sum(strlen(text)) FROM catalog.labels", 2**30),
     ("flags", "SELECT sum(len(flags)) FROM catalog.features", 2**26),
+    ("terms", "SELECT count(*) FROM catalog.terms", 2**27),
+    ("bytes in terms", "SELECT sum(strlen(term)) FROM (SELECT DISTINCT term FROM catalog.terms)", 2**30),
+    ("numbers in embeddings", "SELECT sum(len(embedding)) FROM catalog.embeddings", 2**32),
 )
 """What is kept in memory of a catalogue: its name, how to count it, and the most there may be."""
 
@@ -55,10 +60,11 @@ class Snapshot:
     must not refer back to it.
     """
 
-    def __init__(self, db: duckdb.DuckDBPyConnection, meta: dict[str, str]) -> None:
+    def __init__(self, db: duckdb.DuckDBPyConnection, meta: dict[str, str], path: Path) -> None:
         reader = Reader(db)
         self.rows, self.columns = reader.rows, reader.columns
         self._lock = threading.Lock()
+        self._path = path
         self.meta = meta
         self.overview = Overview(self.rows)
 
@@ -73,7 +79,7 @@ class Snapshot:
         try:
             _check_size(db, path)
             make_marks(db, verdicts or {})
-            return cls(db, meta)
+            return cls(db, meta, path)
         except duckdb.Error as error:
             db.close()
             raise ValueError(f"{path} is damaged: {error}") from error
@@ -81,20 +87,44 @@ class Snapshot:
             db.close()
             raise
 
-    @cached_property
+    @property
     def keywords(self) -> KeywordIndex:
-        """To search by words."""
-        return KeywordIndex(self.rows, len(self.overview))
+        """To search by words. The first call takes a moment.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
+        with self._lock:
+            return self._keywords
 
     @property
     def semantic(self) -> SemanticIndex | None:
-        """To search by meaning; None if the labels have no embeddings. The first call takes a moment."""
+        """To search by meaning; None if the labels have no embeddings. The first call takes a moment.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
         with self._lock:
             return self._semantic
 
     @cached_property
+    def _keywords(self) -> KeywordIndex:
+        with _named(self._path):
+            return KeywordIndex.load(self.columns, len(self.overview))
+
+    @cached_property
     def _semantic(self) -> SemanticIndex | None:
-        return SemanticIndex.load(self.columns, self.meta, len(self.overview))
+        with _named(self._path):
+            return SemanticIndex.load(self.columns, self.meta, len(self.overview))
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say which file is damaged."""
+    try:
+        yield
+    except (duckdb.Error, ValueError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def _check_size(db: duckdb.DuckDBPyConnection, path: Path) -> None:

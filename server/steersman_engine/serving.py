@@ -116,4 +116,5 @@ def _catalog(bundle: Bundle) -> Catalog:
     catalog, d_sae = bundle.catalog(), bundle.manifest.d_sae
     if len(catalog) != d_sae:
         raise BundleError(f"{catalog.path} has {len(catalog)} features, the SAE {d_sae}.")
+    catalog.warm()
     return catalog

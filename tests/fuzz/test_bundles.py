@@ -110,13 +110,36 @@ def test_no_extension_can_be_loaded_nor_the_lock_undone(path: Path) -> None:
     catalog.close()
 
 
-@pytest.mark.parametrize("what", ["features", "labels", "bytes in labels", "flags"])
+TERM = "INSERT INTO terms VALUES ('x', 0, 1)"
+EMBEDDING = "INSERT INTO embeddings VALUES (0, [1, 2])"
+
+
+@pytest.mark.parametrize("what", [name for name, *_ in snapshot.SIZES])
 def test_more_than_memory_holds_is_not_read(path: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    hostile(path, "UPDATE features SET flags = ['a']", LABEL)
+    hostile(path, "UPDATE features SET flags = ['a']", LABEL, TERM, EMBEDDING)
     most = [(name, query, 0 if name == what else most) for name, query, most in snapshot.SIZES]
     monkeypatch.setattr(snapshot, "SIZES", most)
     with pytest.raises(ValueError, match=f"[0-9]+ {what}; at most 0"):
         Catalog.open(path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO terms VALUES ('x', 2, 1)",
+        "INSERT INTO terms VALUES ('x', -1, 1)",
+        "INSERT INTO terms VALUES ('x', 1, 'nan')",
+        "INSERT INTO labels SELECT 1, 1, * EXCLUDE (label, feature) FROM labels; "
+        "INSERT INTO embeddings VALUES (1, [1])",
+        "UPDATE labels SET feature = 2",
+    ],
+)
+def test_what_searches_cannot_use_is_refused_when_they_load_it(path: Path, statement: str) -> None:
+    hostile(path, LABEL, EMBEDDING, *statement.split("; "))
+    catalog = Catalog.open(path)
+    with pytest.raises(ValueError, match=f"{path} is damaged"):
+        catalog.warm()
+    catalog.close()
 
 
 DAMAGE = """
@@ -131,7 +154,9 @@ for _ in range(int(sys.argv[2])):
         content[at : at + 8] = rng.randbytes(rng.randrange(12))
     path.write_bytes(content[: rng.choice([None, rng.randrange(len(content))])])
     try:
-        Catalog.open(path).close()
+        catalog = Catalog.open(path)
+        catalog.warm()
+        catalog.close()
     except ValueError as error:
         assert str(path) in str(error), error
 """
