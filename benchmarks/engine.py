@@ -2,6 +2,7 @@
 
     python benchmarks/engine.py --quick
     python benchmarks/engine.py --llama-python PEER_VENV/bin/python --gguf native=Q4_1.gguf f16=F16.gguf
+    python benchmarks/engine.py --transformers-cli PEER_VENV/bin/transformers
     python benchmarks/engine.py --http "vllm=http://localhost:8001 MODEL COMMAND ..."
 
 All streams of a cell begin at once, with prompts of their own; every stream has other edits. An engine has
@@ -32,6 +33,7 @@ REFERENCE = "transformers generate"
 EDIT_UNITS = 8.0
 """An edit sets its feature to so many residual units: enough to change an answer, too little to end it."""
 MAX_NEW_TOKENS = 64
+SERVE_PORT = 8123
 
 
 @dataclass
@@ -275,7 +277,14 @@ def set_up(arguments: argparse.Namespace) -> tuple[Path, list[Engine], dict[str,
     for given in arguments.http:
         name, _, rest = given.partition("=")
         url, model, *command = shlex.split(rest)
-        engines.append(Engine(name, worker("http", here, url, model, "--", *command)))
+        engines.append(Engine(name, worker("http", here, url, model, "ids", "--", *command)))
+    if arguments.transformers_cli:
+        command = [arguments.transformers_cli, "serve", str(folder), "--continuous-batching"]
+        command += ["--dtype", "bfloat16", "--port", str(SERVE_PORT)]
+        url = f"http://localhost:{SERVE_PORT}"
+        engines.append(
+            Engine("transformers serve", worker("http", here, url, str(folder), str(folder), "--", *command))
+        )
     if arguments.engines:
         engines = [engine for engine in engines if engine.name in arguments.engines]
     return folder, engines, skipped
@@ -295,6 +304,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--llama-python", default=sys.executable, help="a Python that has xllamacpp")
     parser.add_argument("--gguf", nargs="+", default=[], metavar="KIND=FILE")
     parser.add_argument("--http", nargs="+", default=[], metavar="NAME=URL MODEL COMMAND ...")
+    parser.add_argument("--transformers-cli", help="a `transformers` command that can serve")
     parser.add_argument("--name", default="engine", help="of the results file")
     parser.add_argument("--merge", action="store_true", help="keep other cells of the results file")
     parser.add_argument("--logs", default="/tmp", help="folder for what the engines print")
