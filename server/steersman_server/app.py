@@ -1,7 +1,7 @@
 """The application: routes, and what holds for all of them."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -20,6 +20,7 @@ from steersman_server.documents.page import Page
 from steersman_server.errors import handle
 from steersman_server.headers import accounting, stamp
 from steersman_server.metrics import Metrics
+from steersman_server.moderation.judges import Judge
 from steersman_server.moderation.setup import adopt, make_moderator
 from steersman_server.routes import routes
 from steersman_server.running import Running
@@ -50,13 +51,6 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
     metrics = Metrics(served.engine, served.name, served.bundle, steersman.__version__)
     moderator = make_moderator(config, served)
     running = Running(served, config, VariantStore.open(config.variants), metrics, moderator)
-
-    @asynccontextmanager
-    async def closing(_: Litestar) -> AsyncGenerator[None, None]:
-        yield
-        running.variants.close()
-        await moderator.judge.aclose()
-
     return Litestar(
         [Router("/", route_handlers=[*routes(), site()])],  # one, because each is indexed anew
         state=State({"running": running, "unmoderated": running.unmoderated()}),
@@ -64,7 +58,7 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
         exception_handlers={Exception: handle},
         middleware=[partial(accounting, config=config), partial(Gate, callers=Callers(config))],
         before_send=[stamp(metrics)],
-        lifespan=[closing],
+        lifespan=[_closing(running.variants, moderator.judge)],
         request_max_body_size=config.max_body_bytes,
         cors_config=cors(config),
         openapi_config=OpenAPIConfig(
@@ -76,6 +70,18 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
         ),
         logging_config=None,
     )
+
+
+def _closing(variants: VariantStore, judge: Judge) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Closes both at the end; it holds no catalogue, which may be replaced before."""
+
+    @asynccontextmanager
+    async def closing(_: Litestar) -> AsyncGenerator[None, None]:
+        yield
+        variants.close()
+        await judge.aclose()
+
+    return closing
 
 
 def answer_for(app: Litestar, served: ServedModel) -> None:

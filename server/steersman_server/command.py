@@ -1,6 +1,8 @@
 """`steersman serve`."""
 
 import os
+import signal
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,9 +54,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _run(args: Namespace) -> None:
     config = read_config(vars(args), os.environ)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 of a container would not hear it
     from steersman_server.listen import serve  # heavy: not for --help
 
-    serve(config)
+    sys.exit(serve(config))
 
 
 command = Command(

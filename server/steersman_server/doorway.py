@@ -1,9 +1,9 @@
-"""The port is open while the model loads: until then every request is told to come back."""
+"""In front of the application: until it is loaded, and once the server stops, requests are sent away."""
 
 import asyncio
 import threading
-from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Future
+from contextlib import AsyncExitStack
 
 import msgspec
 from litestar import Litestar
@@ -11,77 +11,93 @@ from litestar.types import Receive, Scope, Send
 
 from steersman.types import ErrorEnvelope, ErrorObject
 from steersman_server.error_codes import CODES
-from steersman_server.errors import extra_headers
+from steersman_server.errors import STOPPING, extra_headers
 from steersman_server.request_ids import request_id
+
+LOADING = "The model is being loaded."
+ALIVE = "/health"
+"""Answered to the end: a server that stops is not a dead one."""
 
 
 class Doorway:
-    """An ASGI application that becomes the one that `load` makes, in a thread of its own.
+    """An ASGI application that lets requests in to another, from `open` to `close`; without one, none yet."""
 
-    `done` is called when it has, with None or with what went wrong.
-    """
-
-    def __init__(self, load: Callable[[], Litestar], done: Callable[[BaseException | None], None]) -> None:
-        self._load = load
-        self._done = done
+    def __init__(self, app: Litestar | None = None) -> None:
+        self._given: Future[Litestar] = Future()
         self._app: Litestar | None = None
+        self._is_closed = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.num_inside = 0
+        """Requests under way."""
+        self.opened = threading.Event()
+        if app is not None:
+            self.open(app)
+
+    def open(self, app: Litestar) -> None:
+        """Let requests in from now on. Any thread may call it, once."""
+        self._given.set_result(app)
+
+    async def close(self, within_s: float) -> bool:
+        """Let no more in, and wait so long for all to leave; whether they have."""
+        self._is_closed = True
+        try:
+            async with asyncio.timeout(within_s):
+                await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif self._app is not None:
-            await self._app(scope, receive, send)
+        elif self._app is None:
+            await _refuse(scope, send, LOADING)
+        elif self._is_closed and scope["path"] != ALIVE:
+            await _refuse(scope, send, STOPPING, ("connection", "close"))
         else:
-            await _not_ready(scope, send)
+            self.num_inside += 1
+            self._empty.clear()
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self.num_inside -= 1
+                if not self.num_inside:
+                    self._empty.set()
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        """Load from the server's start on, and run the application's own lifespan until the end."""
+        """Run the application's own lifespan, from when there is one until the server ends."""
         await receive()
-        leaving = asyncio.Event()
-        running = asyncio.create_task(self._run(leaving))
-        await send({"type": "lifespan.startup.complete"})  # type: ignore[arg-type] # left out of Message
-        await receive()
-        leaving.set()
-        if self._app is not None:
-            await running
+        async with AsyncExitStack() as stack:
+            if self._given.done():
+                await self._enter(stack, self._given.result())
+            await send({"type": "lifespan.startup.complete"})  # type: ignore[arg-type] # left out of Message
+            leaving = asyncio.ensure_future(receive())
+            if self._app is None:
+                given = asyncio.wrap_future(self._given)
+                await asyncio.wait({given, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if given.done():
+                    await self._enter(stack, given.result())
+            await leaving
         await send({"type": "lifespan.shutdown.complete"})  # type: ignore[arg-type]
 
-    async def _run(self, leaving: asyncio.Event) -> None:
-        loop = asyncio.get_running_loop()
-        loaded: asyncio.Future[Litestar] = loop.create_future()
-
-        def tell(call: Callable[[Any], None], result: Any) -> None:
-            if not leaving.is_set():
-                loop.call_soon_threadsafe(call, result)
-
-        def load() -> None:
-            try:
-                tell(loaded.set_result, self._load())
-            except BaseException as error:  # the server ends with it
-                tell(loaded.set_exception, error)
-
-        threading.Thread(target=load, name="steersman-load", daemon=True).start()
-        try:
-            app = await loaded
-        except BaseException as error:
-            self._done(error)
-            return
-        async with app.lifespan():
-            self._app = app
-            self._done(None)
-            await leaving.wait()
+    async def _enter(self, stack: AsyncExitStack, app: Litestar) -> None:
+        await stack.enter_async_context(app.lifespan())
+        self._app = app
+        self.opened.set()
 
 
-async def _not_ready(scope: Scope, send: Send) -> None:
+async def _refuse(scope: Scope, send: Send, why: str, *more: tuple[str, str]) -> None:
     scope.setdefault("state", {})
     code = CODES["not_ready"]
-    error = ErrorObject(message="The model is being loaded.", type=code.type, param=None, code="not_ready")
+    error = ErrorObject(message=why, type=code.type, param=None, code="not_ready")
     headers = {
         "content-type": "application/json",
         "x-request-id": request_id(scope),
         "openai-processing-ms": "0",
         **extra_headers(code.status),
+        **dict(more),
     }
     encoded: list[tuple[bytes, bytes]] = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": code.status, "headers": encoded})  # pyright: ignore

@@ -22,6 +22,7 @@ from steersman_server.variants import NotKeptError
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 1
+STOPPING = "The server is stopping; ask again, where another may answer."
 BY_STATUS = {
     400: "invalid_value",
     404: "unknown_url",
@@ -69,7 +70,7 @@ def describe(error: Exception) -> tuple[int, ErrorObject]:
         case EngineTimeoutError():
             return _made("deadline_exceeded", "There was not enough time; try again later, or ask for less.")
         case EngineClosedError():
-            return _made("not_ready", "The server is stopping; ask again, where another may answer.")
+            return _made("not_ready", STOPPING)
         case EngineBusyError():
             return _made("engine_busy", "The server has too much to do; try again later.")
         case ValidationException(extra=[{"key": "data"}, *_]):
@@ -88,7 +89,7 @@ def describe(error: Exception) -> tuple[int, ErrorObject]:
 
 def log_if_unexpected(error: Exception, identifier: str) -> None:
     """Write the traceback of an error that is the server's own fault."""
-    if describe(error)[0] >= 500:
+    if describe(error)[0] >= 500 and not isinstance(error, EngineClosedError):
         log.error("Request %s failed.", identifier, exc_info=error)
 
 

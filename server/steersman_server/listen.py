@@ -1,7 +1,6 @@
-"""The server process: listen, load, and leave nothing open."""
+"""The server process: listen, load, answer until told to stop, and leave nothing open."""
 
 import asyncio
-import contextlib
 import logging
 import socket
 import threading
@@ -9,89 +8,124 @@ from math import ceil
 
 import uvicorn
 from litestar import Litestar
-from litestar.types import ASGIApp
 
 from steersman_engine.commands import default_cache
 from steersman_engine.local_engine import EngineConfig, LocalEngine
-from steersman_engine.serving import Loaded, load
+from steersman_engine.serving import load
 from steersman_server.app import create_app
 from steersman_server.config import ServerConfig
 from steersman_server.doorway import Doorway
+from steersman_server.ports import bind, url_of
 from steersman_server.renewal import Renewal
 from steersman_server.served import ServedModel
+from steersman_server.stop import Stop
 
+log = logging.getLogger(__name__)
+
+POLL_S = 0.5
 READY = """\
 {model} answers at {url}, where its chat page is; {url}/docs describes the API. Try:
   curl {url}/v1/chat/completions -H 'content-type: application/json' \
 -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'"""
+LAST_WORDS_S = 2.0
+"""For clients to take in the ends of their answers, once these were ended."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which says where it listens once it does."""
+    """uvicorn, which says where it listens, and ends answers rather than cutting them off.
 
-    def __init__(self, app: ASGIApp, config: ServerConfig) -> None:
+    Without `app` requests are told to come back until its doorway is opened.
+    """
+
+    def __init__(self, app: Litestar | None, config: ServerConfig) -> None:
+        self.doorway = Doorway(app)
         super().__init__(
             uvicorn.Config(
-                app,
+                self.doorway,
                 host=config.host,
                 port=config.port,
                 log_level="warning",
                 server_header=False,
-                timeout_graceful_shutdown=ceil(config.graceful_shutdown_s),
+                timeout_graceful_shutdown=ceil(2 * LAST_WORDS_S),
             )
         )
+        self._graceful_s = config.graceful_shutdown_s
+        self.engine: LocalEngine | None = None
+        """What is closed when answers take too long to end."""
         self.url: str | None = None
         """None until it listens."""
         self.listening = threading.Event()
+
+    def leave(self) -> None:
+        """Stop. Any thread may call it."""
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen."""
         await super().startup(sockets)
         if self.started:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            self.url = url_of(self.servers[0].sockets[0])
             self.listening.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let answers end until the deadline, then end them with an error; then hang up.
 
-def serve(config: ServerConfig) -> None:
-    """Listen, load the model, and answer for it until told to stop.
+        Until then the port stays open, so that who comes now is told that the server stops.
+        """
+        if self.doorway.num_inside:
+            log.warning("Stopping; %d requests have %g s.", self.doorway.num_inside, self._graceful_s)
+        if not await self.doorway.close(self._graceful_s) and self.engine is not None:
+            log.warning("Ending %d requests.", self.doorway.num_inside)
+            await self.engine.aclose()
+        hanging_up = asyncio.get_running_loop().call_later(LAST_WORDS_S, self._hang_up)
+        await super().shutdown(sockets)
+        hanging_up.cancel()
+
+    def _hang_up(self) -> None:
+        """On all who do not take in what is sent to them; the rest of a request then sees its client gone."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+
+def serve(config: ServerConfig) -> int:
+    """Listen, load the model, and answer for it until told to stop; the exit code.
 
     Raises:
         ValueError: The names do not lead to a model and a bundle that fit.
         OSError: The model could not be fetched or read, or the port is taken.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    with contextlib.ExitStack() as opened:
-        ended: list[BaseException] = []
-        name = config.model
-
-        def loading() -> Litestar:
-            nonlocal name
-            loaded = _load(config)
-            opened.callback(_close, loaded.engine)  # not the catalogue, which may be replaced
-            name = loaded.name
-            app = create_app(ServedModel.of(loaded), config)
-            renewal.begin(loaded, app)
-            return app
-
-        def done(error: BaseException | None) -> None:
-            if error is None:
-                print(READY.format(model=name, url=server.url), flush=True)
-                return
-            ended.append(error)
-            server.should_exit = True
-
-        renewal = Renewal()
-        renewal.on_signal()
-        server = Server(Doorway(loading, done), config)
+    sockets = bind(config.host, config.port)
+    server = Server(None, config)
+    stop, renewal = Stop(server.leave), Renewal()
+    renewal.on_signal()
+    thread = threading.Thread(target=server.run, args=[sockets], name="steersman-http")
+    thread.start()
+    app = None
+    try:
         print(f"Loading {config.model} ...", flush=True)
-        server.run()
-        if ended:
-            raise ended[0]
+        app = stop.unless_told(lambda: _load_app(server, renewal, config))
+        if app is not None:
+            server.doorway.open(app)
+            _wait(thread, server.doorway.opened)
+        if app is not None and stop.signal is None:
+            print(READY.format(model=app.state.running.served.name, url=server.url), flush=True)
+            _wait(thread)
+    finally:
+        server.leave()
+        thread.join()
+        if server.engine is not None:
+            asyncio.run(server.engine.aclose())
+        if app is not None:
+            app.state.running.served.catalog.close()
+    if stop.signal is None:
+        raise OSError("The server ended by itself; what is written above says why.")
+    return stop.exit_code
 
 
-def _load(config: ServerConfig) -> Loaded:
-    return load(
+def _load_app(server: Server, renewal: Renewal, config: ServerConfig) -> Litestar:
+    """The application; nothing but it holds the catalogue, which may be replaced."""
+    loaded = load(
         config.model,
         config.bundle,
         device=config.device,
@@ -106,7 +140,13 @@ def _load(config: ServerConfig) -> Loaded:
             job_timeout_s=config.request_timeout_s,
         ),
     )
+    server.engine = loaded.engine
+    app = create_app(ServedModel.of(loaded), config)
+    renewal.begin(loaded, app)
+    return app
 
 
-def _close(engine: LocalEngine) -> None:
-    asyncio.run(engine.aclose())
+def _wait(server: threading.Thread, opened: threading.Event | None = None) -> None:
+    """Until the server has opened, if that is asked for, or has ended; signals are seen to meanwhile."""
+    while server.is_alive() and not (opened and opened.is_set()):
+        opened.wait(POLL_S) if opened else server.join(POLL_S)

@@ -1,7 +1,6 @@
 """The soak in short: a tiny model, a few hundred requests, every fault once."""
 
 import os
-import signal
 from typing import Any
 
 import pytest
@@ -46,4 +45,4 @@ def test_the_log_holds_no_error_but_those_injected(found: dict[str, Any]) -> Non
 
 
 def test_a_stop_is_no_failure(found: dict[str, Any]) -> None:
-    assert found["exit code on SIGTERM"] in (0, -signal.SIGTERM)
+    assert found["exit code on SIGTERM"] == 0
