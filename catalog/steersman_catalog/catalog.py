@@ -1,4 +1,4 @@
-"""The catalogue of an SAE's features, a DuckDB file that is only read; `schema/2.sql` describes it."""
+"""The catalogue of an SAE's features, a DuckDB file that is only read; `schema/3.sql` describes it."""
 
 from collections.abc import Sequence
 from pathlib import Path

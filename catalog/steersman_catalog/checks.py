@@ -32,13 +32,30 @@ RULES = {
     "labels are made from examples of the explain split": """
         SELECT label, example FROM (SELECT label, unnest(examples) AS example FROM labels)
         JOIN examples USING (example) JOIN passages USING (passage) WHERE split <> 'explain'""",
-    "trials are put with examples of their own split, never the explain split": """
-        SELECT trials.test, trials.feature, example
-        FROM (SELECT test, feature, split, unnest(examples) AS example FROM trials) AS trials
-        JOIN examples USING (example) JOIN passages USING (passage)
-        WHERE trials.split <> passages.split OR trials.split = 'explain'""",
+    "tiles have ids of their own": "SELECT tile FROM tiles GROUP BY tile HAVING count(*) > 1",
+    "a tile lies within its passage": """
+        SELECT tile FROM tiles LEFT JOIN passages USING (passage)
+        WHERE passages.passage IS NULL OR tiles.start < 0 OR tiles.start + length > len(tokens)""",
+    "a test has questions once, and of each its tiles, target, tier and stratum": """
+        SELECT feature, test FROM questions
+        GROUP BY feature, test, split
+        HAVING count(*) > 1 OR bool_or(len(tiles) <> options * len(targets) OR len(tiers) <> len(targets)
+            OR len(strata) <> len(targets) OR len(others) <> len(tiles) OR len(marked) <> len(targets))""",
+    "trials are put with tiles of their own split, never the explain split": """
+        SELECT test, feature, tile
+        FROM (SELECT test, feature, split, unnest(tiles) AS tile FROM questions) AS asked
+        LEFT JOIN tiles USING (tile) LEFT JOIN passages USING (passage)
+        WHERE asked.split IS DISTINCT FROM passages.split OR asked.split = 'explain'""",
+    "an answer is to every question of a test": """
+        SELECT test, feature FROM answers LEFT JOIN questions USING (feature, test, split)
+        WHERE len(choices) IS DISTINCT FROM len(targets) OR len(failures) <> len(choices)""",
     "a trial has an answer or a failure": """
-        SELECT test, feature FROM trials WHERE (choice IS NULL) <> (failure IS NOT NULL)""",
+        SELECT test, feature
+        FROM (SELECT test, feature, unnest(choices) AS choice, unnest(failures) AS failure FROM answers)
+        WHERE (choice IS NULL) <> (failure IS NOT NULL)""",
+    "answers are about labels of the feature": """
+        SELECT test, feature, label FROM answers ANTI JOIN labels USING (feature, label)
+        WHERE label IS NOT NULL OR baseline IS NULL""",
     "ratings are of the shown label": """
         SELECT feature FROM ratings ANTI JOIN (FROM labels WHERE shown) AS labels USING (feature, label)""",
     "embeddings are of labels": "SELECT label FROM embeddings ANTI JOIN labels USING (label)",

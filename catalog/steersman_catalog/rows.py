@@ -1,4 +1,4 @@
-"""What a catalogue holds, a struct a table; `schema/2.sql` says what each field means.
+"""What a catalogue holds, a struct a table; `schema/3.sql` says what each field means.
 
 A field that is None is NULL. `table` names the table, `order` the columns its rows are stored by.
 """
@@ -145,24 +145,47 @@ class WordRow(Row, frozen=True, kw_only=True):
     weight: float
 
 
-class TrialRow(Row, frozen=True, kw_only=True):
-    """A question put to a judge."""
+class TileRow(Row, frozen=True, kw_only=True):
+    """A text that trials are made of."""
 
-    table: ClassVar[str] = "trials"
-    order: ClassVar[tuple[str, ...]] = ("test", "judge", "baseline", "feature")
-    test: str
-    judge: str
+    table: ClassVar[str] = "tiles"
+    order: ClassVar[tuple[str, ...]] = ("tile",)
+    tile: int
+    passage: int
+    start: int
+    length: int
+
+
+class QuestionRow(Row, frozen=True, kw_only=True):
+    """The questions of one test of a feature."""
+
+    table: ClassVar[str] = "questions"
+    order: ClassVar[tuple[str, ...]] = ("test", "split", "feature")
     feature: int
+    test: str
+    split: Split
+    options: int
+    tiles: list[int]
+    targets: list[int]
+    tiers: list[str]
+    strata: list[int | None]
+    others: list[int] | None = None
+    marked: list[list[int]] | None = None
+
+
+class AnswerRow(Row, frozen=True, kw_only=True):
+    """What a judge chose in one test of a label."""
+
+    table: ClassVar[str] = "answers"
+    order: ClassVar[tuple[str, ...]] = ("test", "judge", "baseline", "split", "feature", "label")
+    feature: int
+    test: str
+    split: Split
+    judge: str
     label: int | None
     baseline: str | None = None
-    split: Split
-    examples: list[int]
-    target: int
-    choice: int | None
-    failure: str | None = None
-    tier: str | None = None
-    stratum: int | None = None
-    request: str | None = None
+    choices: list[int | None]
+    failures: list[str | None] | None = None
 
 
 class ScoreRow(Row, frozen=True, kw_only=True):
@@ -301,7 +324,9 @@ TABLES: tuple[type[Row], ...] = (
     LogitRow,
     LabelRow,
     WordRow,
-    TrialRow,
+    TileRow,
+    QuestionRow,
+    AnswerRow,
     ScoreRow,
     RatingRow,
     NeighbourRow,

@@ -55,7 +55,7 @@ def test_h_max_is_one_float32_a_feature(catalog: Catalog) -> None:
 
 
 def test_meta_says_what_it_was_told_and_the_schema_version(catalog: Catalog) -> None:
-    assert catalog.meta == {"model": "tiny", "layer": "1", "schema_version": "2"}
+    assert catalog.meta == {"model": "tiny", "layer": "1", "schema_version": "3"}
 
 
 @pytest.mark.parametrize("limit", [1, 2, 4, 6, 9])
@@ -104,7 +104,7 @@ def test_another_schema_version_is_refused(path: Path, tmp_path: Path) -> None:
     other.write_bytes(path.read_bytes())
     with duckdb.connect(other) as db:
         db.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
-    with pytest.raises(ValueError, match="schema version 99, and this steersman reads 1 to 2"):
+    with pytest.raises(ValueError, match="schema version 99, and this steersman reads 1 to 3"):
         Catalog.open(other)
 
 

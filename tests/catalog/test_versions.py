@@ -59,19 +59,50 @@ def test_a_migrated_catalogue_says_the_same_and_has_the_current_version(old: Pat
     assert migrated.search("recipe", limit=3) == kept.search("recipe", limit=3)
 
 
+def test_trials_of_version_2_are_kept_with_their_texts(tmp_path: Path) -> None:
+    path = tmp_path / "2.duckdb"
+    with duckdb.connect(path) as db:
+        db.execute(schema(2))
+        db.execute("""
+            INSERT INTO meta VALUES ('schema_version', '2');
+            INSERT INTO features VALUES (0, 4, 0.02, 2, 30, NULL, NULL, NULL, []);
+            INSERT INTO labels (label, feature, text, kind, explainer, examples, created, shown)
+                SELECT label, 0, 'a', 'mixed', 'x', [], now(), label = 0 FROM (VALUES (0), (1)) AS _(label);
+            INSERT INTO vocabulary VALUES (0, 'The'), (1, ' end');
+            INSERT INTO passages VALUES (0, 'd', 0, 'test', [0, 1, 0, 1]);
+            INSERT INTO examples VALUES (5, 0, 0, 0, 2, 0, 'user', 4, NULL, [0], [1]),
+                (6, 0, 0, 2, 2, 0, 'user', NULL, 'random', [], []);
+            INSERT INTO trials VALUES
+                ('contrastive', 'lexical', 0, 0, NULL, 'test', [5, 6], 0, 1, NULL, 'random', 4, NULL),
+                ('contrastive', 'lexical', 0, 0, NULL, 'test', [6, 5], 1, NULL, 'refused', 'near', 4, NULL),
+                ('contrastive', 'lexical', 0, 1, NULL, 'test', [6, 5], 1, 1, NULL, 'near', 4, NULL);
+        """)
+    with CatalogWriter.copy(path) as writer:
+        writer.publish(tmp_path / "3.duckdb")
+    with duckdb.connect(tmp_path / "3.duckdb", read_only=True) as db:
+        found = db.execute("""SELECT label, tiles, target, choice, failure, tier FROM trials ORDER BY ALL""")
+        assert found.fetchall() == [
+            (0, [5, 6], 0, 1, None, "random"),
+            (0, [6, 5], 1, None, "refused", "near"),
+            (1, [5, 6], 0, None, "not_asked", "random"),
+            (1, [6, 5], 1, 1, None, "near"),
+        ]
+        assert db.execute("SELECT text FROM tile_texts").fetchall() == [("The end",), ("The end",)]
+
+
 def test_an_older_catalogue_is_not_written_to_before_it_is_migrated(old: Path) -> None:
     with pytest.raises(ValueError, match="steersman catalog migrate"):
         CatalogWriter.open(old)
 
 
-@pytest.mark.parametrize("version", ["3", "99", "x", ""])
+@pytest.mark.parametrize("version", ["4", "99", "x", ""])
 def test_a_newer_or_unknown_version_is_refused(path: Path, tmp_path: Path, version: str) -> None:
     other = tmp_path / "other.duckdb"
     other.write_bytes(path.read_bytes())
     with duckdb.connect(other) as db:
         db.execute("UPDATE meta SET value = $version WHERE key = 'schema_version'", {"version": version})
     with pytest.raises(
-        SchemaVersionError, match=rf"schema version {version}, and this steersman reads 1 to 2"
+        SchemaVersionError, match=rf"schema version {version}, and this steersman reads 1 to 3"
     ):
         Catalog.open(other)
 

@@ -1,6 +1,8 @@
 """Collecting rows, checking them, publishing them."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -9,14 +11,16 @@ from msgspec.structs import replace
 
 from steersman_catalog import Catalog
 from steersman_catalog.rows import (
+    AnswerRow,
     ExampleRow,
     LabelRow,
     ModerationRow,
     PassageRow,
+    QuestionRow,
     RatingRow,
     Row,
     ScoreRow,
-    TrialRow,
+    TileRow,
     WordRow,
 )
 from steersman_catalog.writer import CatalogWriter, write_catalog
@@ -24,24 +28,28 @@ from steersman_catalog.writer import CatalogWriter, write_catalog
 Rows = tuple[Row, ...]
 
 
-def trial(example: int, split: str = "test") -> TrialRow:
-    return TrialRow(
-        test="contrastive",
-        judge="embedding",
-        feature=3,
-        label=0,
-        split=split,  # pyright: ignore[reportArgumentType]
-        examples=[example],
-        target=0,
-        choice=0,
-    )
+def trial(passage: int, split: str = "test", **answered: object) -> list[Row]:
+    """A question put to a judge with two texts of a passage."""
+    facts: dict[str, Any] = {"feature": 3, "test": "contrastive", "split": split}
+    answer: dict[str, Any] = {"judge": "embedding", "label": 0, "choices": [0], **answered}
+    return [
+        TileRow(tile=7, passage=passage, start=0, length=2),
+        TileRow(tile=8, passage=passage, start=1, length=2),
+        QuestionRow(**facts, options=2, tiles=[7, 8], targets=[0], tiers=["random"], strata=[4]),
+        AnswerRow(**facts | answer),
+    ]
 
 
-def altered(rows: Rows, row_type: type[Row], number: int, **changes: object) -> Rows:
+def altered(rows: Sequence[Row], row_type: type[Row], number: int, **changes: object) -> Rows:
     changed = list(rows)
     places = [place for place, row in enumerate(rows) if type(row) is row_type]
     changed[places[number]] = replace(changed[places[number]], **changes)
     return tuple(changed)
+
+
+def scored_on(rows: Rows) -> Rows:
+    """The first passage is of the test split, and no label is made from it."""
+    return altered(rows, PassageRow, 0, split="test")
 
 
 def test_rows_may_come_in_any_order(rows: Rows, path: Path, tmp_path: Path) -> None:
@@ -114,15 +122,26 @@ WRONG = [
         altered(rows, PassageRow, 0, document="c"), PassageRow, 2, split="test")),
     ("made from examples of the explain split", lambda rows: altered(
         altered(rows, PassageRow, 0, split="test"), LabelRow, 0, examples=[0])),
-    ("never the explain split", lambda rows: [*rows, trial(0)]),
-    ("an answer or a failure", lambda rows: [*altered(rows, PassageRow, 0, split="test"),
-                                             replace(trial(0), choice=None)]),
+    ("never the explain split", lambda rows: [*rows, *trial(0)]),
+    ("never the explain split", lambda rows: [*scored_on(rows), *trial(0, "dev")]),
+    ("never the explain split", lambda rows: [*scored_on(rows), *trial(0)[1:]]),
+    ("an answer or a failure", lambda rows: [*scored_on(rows), *trial(0, choices=[None])]),
+    ("an answer or a failure", lambda rows: [*scored_on(rows), *trial(0, failures=["refused"])]),
+    ("an answer is to every question", lambda rows: [*scored_on(rows), *trial(0, choices=[0, 0])]),
+    ("an answer is to every question", lambda rows: [*scored_on(rows), *trial(0, test="stringent")]),
+    ("about labels of the feature", lambda rows: [*scored_on(rows), *trial(0, label=1)]),
+    ("about labels of the feature", lambda rows: [*scored_on(rows), *trial(0, label=None)]),
+    ("tiles have ids of their own", lambda rows: [*scored_on(rows), *trial(0), trial(0)[0]]),
+    ("a tile lies within", lambda rows: [*scored_on(rows), *altered(trial(0), TileRow, 1, start=5)]),
+    ("its tiles, target, tier and stratum", lambda rows: [
+        *scored_on(rows), *altered(trial(0), QuestionRow, 0, tiles=[7])]),
+    ("its tiles, target, tier and stratum", lambda rows: [*scored_on(rows), *trial(0), trial(0)[2]]),
     ("ratings are of the shown label", lambda rows: [
         *rows, RatingRow(feature=3, label=1, test="auc", score=0.9, q_value=0.1, trusted=True)]),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("rule", "spoil"), WRONG, ids=[rule for rule, _ in WRONG])
+@pytest.mark.parametrize(("rule", "spoil"), WRONG)
 def test_what_contradicts_itself_is_not_published(rows: Rows, tmp_path: Path, rule: str, spoil) -> None:
     with pytest.raises(ValueError, match=rule):
         write_catalog(tmp_path / "c.duckdb", {}, spoil(rows))
@@ -133,6 +152,19 @@ def test_a_score_that_is_no_number_is_refused(rows: Rows) -> None:
     score = ScoreRow(feature=3, label=0, test="auc", split="test", value=float("nan"), n=10)
     with CatalogWriter.create() as writer, pytest.raises(duckdb.ConstraintException, match="value"):
         writer.add([*rows, score])
+
+
+def test_every_trial_is_a_row_of_a_view_and_its_texts_of_another(rows: Rows, tmp_path: Path) -> None:
+    write_catalog(
+        tmp_path / "c.duckdb", {}, [*scored_on(rows), *trial(0, choices=[None], failures=["refused"])]
+    )
+    with duckdb.connect(tmp_path / "c.duckdb", read_only=True) as db:
+        (found,) = db.execute("SELECT * EXCLUDE (others, marked) FROM trials").fetchall()
+        texts = db.execute("SELECT * FROM tile_texts ORDER BY tile").fetchall()
+    assert found == (
+        "contrastive", "embedding", 3, 0, None, "test", 0, 0, None, "refused", "random", 4, [7, 8]
+    )  # fmt: skip
+    assert texts == [(7, "a", "test", "\x00The"), (8, "a", "test", "The end")]
 
 
 def test_hidden_examples_are_shown_only_when_asked_for(rows: Rows, tmp_path: Path) -> None:

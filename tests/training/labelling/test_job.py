@@ -139,6 +139,30 @@ def test_parts_of_a_score_add_up_to_it(summary: Summary, folder: Path) -> None:
     assert all(whole == by_tier == by_stratum for _, whole, by_tier, by_stratum in rows)
 
 
+def test_the_trials_in_the_catalogue_come_to_its_scores(summary: Summary, folder: Path) -> None:
+    with duckdb.connect(folder / CATALOGUE, read_only=True) as db:
+        scores = db.execute("""
+            SELECT feature, test, judge, label, baseline, n, failures, k FROM scores
+            WHERE chance IS NOT NULL AND tier IS NULL AND stratum IS NULL""").fetchall()
+        trials = db.execute("""
+            SELECT feature, test, judge, label, baseline, count(choice), count(failure),
+                count(*) FILTER (choice = target)
+            FROM trials GROUP BY ALL""").fetchall()
+    counted = {tuple(row[:5]): row[5:] for row in trials}
+    assert counted.keys() == {tuple(row[:5]) for row in scores}
+    assert all(counted[row[:5]][:2] == row[5:7] for row in scores)
+    assert all(counted[row[:5]][2] == row[7] for row in scores if row[7] is not None)  # an area has no k
+
+
+def test_a_trial_s_text_in_the_catalogue_is_what_the_judge_read(
+    summary: Summary, results: Results, folder: Path
+) -> None:
+    with duckdb.connect(folder / CATALOGUE, read_only=True) as db:
+        texts = db.execute("SELECT tile, text FROM tile_texts").fetchall()
+    assert len(texts) > 100
+    assert [text for _, text in texts] == [results.job.passages[tile].text for tile, _ in texts]
+
+
 def test_the_catalogue_says_which_runs_made_it(summary: Summary, folder: Path) -> None:
     with duckdb.connect(folder / CATALOGUE, read_only=True) as db:
         stages = {stage for (stage,) in db.execute("SELECT stage FROM runs").fetchall()}

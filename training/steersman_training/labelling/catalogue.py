@@ -20,6 +20,7 @@ from steersman_catalog.rows import (
     PassageRow,
     Row,
     Side,
+    TileRow,
     TokenRow,
     WordRow,
 )
@@ -37,6 +38,7 @@ from steersman_training.labelling.results import Results
 from steersman_training.labelling.score_rows import run_rows, score_rows
 from steersman_training.labelling.statistical import SPECIAL_SHARE
 from steersman_training.labelling.summary import Rating
+from steersman_training.labelling.trial_rows import trial_rows
 
 FEW_DOCUMENTS = 10
 """A feature that fires in fewer has no label to be trusted."""
@@ -107,6 +109,7 @@ class Rows:
         yield from ledger_rows(self._job.root)
         yield from self._logits()
         yield from score_rows(self._results, self._ratings, self._label_ids)
+        yield from self._trials()
         yield from self._relations()
         yield from self._texts()
         yield from run_rows(self._job.made)
@@ -217,6 +220,12 @@ class Rows:
         vectors = quantize(found.vectors)
         for label in self._job.labels:
             yield EmbeddingRow(label=self._label_ids[label.id], embedding=vectors[label.feature].tolist())
+
+    def _trials(self) -> Iterator[Row]:
+        for row in trial_rows(self._results, self._label_ids):
+            if isinstance(row, TileRow):
+                self._passages.add(row.passage)
+            yield row
 
     def _texts(self) -> Iterator[Row]:
         corpus = self._job.corpus
