@@ -48,7 +48,7 @@ class FastForward:
             positions=positions,
             dtype=host.model.dtype,
             device=host.device,
-            **kv_shape(host),
+            **kv_shape(host.model.config),
         )
         self._embed, self._rotary = host.model.model.embed_tokens, host.model.model.rotary_emb
         blocks = self._weights.blocks

@@ -6,8 +6,9 @@ This is its asyncio side: it checks requests and passes them to the thread of `E
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from steersman_engine import inspection
@@ -84,7 +85,7 @@ class LocalEngine:
         if sae.d_in != host.d_model:
             raise ValueError(f"The SAE reads {sae.d_in} numbers a token; the model has {host.d_model}.")
         config = config or EngineConfig()
-        num_slots, positions = room(host, config)
+        num_slots, positions = room(host.model.config, host.model.dtype, config)
         self._host, self._sae, self._sink_norm = host, sae, sink_norm
         self._job_timeout_s = config.job_timeout_s
         self._mean_W_U = host.W_U.float().mean(0)
@@ -188,16 +189,16 @@ class LocalEngine:
             self._loop.job_over()
 
 
-def room(host: HostModel, config: EngineConfig) -> tuple[int, int]:
-    """How many slots there are, and how many positions each has.
+def room(model: Any, dtype: torch.dtype, config: EngineConfig) -> tuple[int, int]:
+    """How many slots there are for a model of transformers' configuration, and how many positions each has.
 
     A slot has room for the model's longest sequence, or, where not even one such fits, for what does.
 
     Raises:
         ValueError: The memory does not hold a sequence of one token.
     """
-    each = KVCache.bytes_per_position(dtype=host.model.dtype, **kv_shape(host))
-    positions = min(host.max_positions, config.kv_bytes // each)
+    each = KVCache.bytes_per_position(dtype=dtype, **kv_shape(model))
+    positions = min(model.max_position_embeddings, config.kv_bytes // each)
     if positions < 1:
         raise ValueError(f"{config.kv_bytes} bytes hold no token: one takes {each}.")
     return max(1, min(config.num_slots, config.kv_bytes // (each * positions))), positions

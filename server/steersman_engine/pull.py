@@ -20,7 +20,7 @@ from rich.progress import Progress
 from steersman_engine.gguf_folder import write_folder
 from steersman_engine.presets import PRESETS, PackagedGGUF
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = MIB = 1 << 20
 
 
 class PullError(OSError):
@@ -38,10 +38,30 @@ def pull(name: str, cache: Path) -> str | Path:
         return Path(name) if Path(name).is_dir() else name
     if isinstance(preset.source, str):
         return preset.source
-    folder = cache / "models" / f"{name}-{preset.source.member_sha256[:12]}"
+    folder = packaged_folder(name, preset.source, cache)
     if not folder.is_dir():
+        check_disk(folder, preset.source.disk_bytes)
         _make_model(preset.source, folder)
     return folder
+
+
+def packaged_folder(name: str, source: PackagedGGUF, cache: Path) -> Path:
+    """Where a preset's model is kept once it is fetched and converted."""
+    return cache / "models" / f"{name}-{source.member_sha256[:12]}"
+
+
+def check_disk(folder: Path, num_bytes: int) -> None:
+    """See that so much can be put into a folder, which need not be there yet.
+
+    Raises:
+        PullError: It cannot.
+    """
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    if (free := shutil.disk_usage(existing).free) < num_bytes:
+        raise PullError(
+            f"{folder} needs {num_bytes / MIB:.0f} MiB, and its disk has {free / MIB:.0f} MiB left:"
+            " make room, or choose another with --cache-dir."
+        )
 
 
 def packaged_file(

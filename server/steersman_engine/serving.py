@@ -1,24 +1,25 @@
 """From two names to a model that is ready to answer."""
 
 import asyncio
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from transformers import PreTrainedTokenizerBase
 
 from steersman_catalog import Catalog
 from steersman_engine.bundle import Bundle, BundleError
+from steersman_engine.choice import bundle_for, check_shape, device_of, dtype_of, files_of
 from steersman_engine.fast_forward import forward_for
 from steersman_engine.host import HostModel, load_model
 from steersman_engine.local_engine import EngineConfig, LocalEngine
-from steersman_engine.presets import PRESETS
+from steersman_engine.needs import Needs
 from steersman_engine.prompt import chat_template_sha256
 from steersman_engine.pull import pull
 from steersman_engine.self_test import check_engine, check_fit, text_ids
 from steersman_engine.text_embedder import find_embedder
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,30 +54,25 @@ def load(
     `device` `auto` is CUDA where there is one; `dtype` `auto` is bfloat16 there and float32 on a CPU.
 
     Raises:
-        ValueError: The model has no bundle of its own and none was given.
+        ValueError: The model has no bundle of its own and none was given, is not whole, or does not fit into
+            memory.
         BundleError: The bundle is damaged, or is for another model or layer.
         EngineError: The engine failed its self-test.
         OSError: The model could not be fetched or read.
     """
-    preset = PRESETS.get(model)
-    chosen = bundle or (preset.bundle if preset else None)
-    if chosen is None:
-        needs = f" The model itself needs {preset.needs}." if preset else ""
-        raise ValueError(
-            f"No bundle ships for {model}: train one (`steersman harvest`, `train`, `catalog`, `bundle`)"
-            f" and pass its folder as --bundle.{needs}"
-        )
-    opened = Bundle.named(chosen)
-    manifest = opened.manifest
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if dtype == "auto":
-        dtype = "float32" if device == "cpu" else "bfloat16"
-    weights, tokenizer = load_model(pull(model, cache), dtype=DTYPES[dtype], device=device)
+    opened = bundle_for(model, bundle)
+    manifest, target = opened.manifest, device_of(device)
+    precision, config = dtype_of(dtype, target), config or EngineConfig()
+    found = pull(model, cache)
+    if (files := files_of(model, cache)) is not None:
+        check_shape(files, manifest)
+        if doubt := Needs.of(files, manifest, device=target, dtype=precision, config=config).check():
+            log.warning("Memory: %s.", doubt)
+    weights, tokenizer = load_model(found, dtype=precision, device=str(target))
     host = HostModel(weights, manifest.layer, name=model)
-    sae = opened.sae(device)
+    sae = opened.sae(str(target))
     check_fit(host, tokenizer, sae, manifest, chat_template_sha256(tokenizer))
-    catalog = _catalog(opened)
+    catalog = catalog_of(opened)
     catalog.embedder = find_embedder(cache)
     engine = LocalEngine(host, sae, sink_norm=manifest.sink_norm, config=config, forward=forward_for(host))
     try:
@@ -107,12 +103,17 @@ def with_new_catalog(loaded: Loaded) -> Loaded:
     opened = Bundle(loaded.folder)
     if opened.manifest.sae_sha256 != loaded.sae_sha256:
         raise BundleError(f"{loaded.folder} holds another SAE now: start the server anew to serve it.")
-    catalog = _catalog(opened)
+    catalog = catalog_of(opened)
     catalog.embedder = loaded.catalog.embedder
     return replace(loaded, catalog=catalog, bundle=opened.id)
 
 
-def _catalog(bundle: Bundle) -> Catalog:
+def catalog_of(bundle: Bundle) -> Catalog:
+    """Its catalogue, open for reading.
+
+    Raises:
+        BundleError: It is of another number of features than the SAE.
+    """
     catalog, d_sae = bundle.catalog(), bundle.manifest.d_sae
     if len(catalog) != d_sae:
         raise BundleError(f"{catalog.path} has {len(catalog)} features, the SAE {d_sae}.")

@@ -38,7 +38,7 @@ class TransformersForward:
             positions=positions,
             dtype=host.model.dtype,
             device=host.device,
-            **kv_shape(host),
+            **kv_shape(host.model.config),
         )
         base = host.model.model
         own = copy.copy(config)
@@ -66,15 +66,14 @@ class TransformersForward:
         ).last_hidden_state[0]
 
 
-def kv_shape(host: HostModel) -> dict[str, int]:
-    """What the host's keys and values measure, as `KVCache` names it."""
-    config = host.model.config
+def kv_shape(config: Any) -> dict[str, int]:
+    """What a model's keys and values measure, as `KVCache` names it; `config` is transformers'."""
     heads = config.num_attention_heads
     return {
-        "num_layers": host.num_layers,
+        "num_layers": config.num_hidden_layers,
         "kv_heads": getattr(config, "num_key_value_heads", None) or heads,
         "head_dim": getattr(config, "head_dim", None) or config.hidden_size // heads,
-        "d_model": host.d_model,
+        "d_model": config.hidden_size,
     }
 
 

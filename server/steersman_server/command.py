@@ -5,6 +5,7 @@ import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from steersman.cli import Command
 from steersman_engine.commands import default_cache
 from steersman_server.config import ServerConfig
 from steersman_server.keys import read_keys
+from steersman_server.notify import notify
 from steersman_server.settings import PREFIX, add_flags, check_variables, read_settings, settings_of
 
 CONFIG, API_KEYS = f"{PREFIX}CONFIG", f"{PREFIX}API_KEYS"
@@ -49,15 +51,37 @@ def _add_arguments(parser: ArgumentParser) -> None:
         metavar="FILE",
         help=f"settings in TOML; flags and STEERSMAN_* variables go before them (default: ${CONFIG})",
     )
+    parser.add_argument(
+        "--check", action="store_true", help="look at all of this, say what is found, and exit"
+    )
     add_flags(parser, ServerConfig)
 
 
 def _run(args: Namespace) -> None:
+    if args.check:
+        _check(args)
+        return
     config = read_config(vars(args), os.environ)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # process 1 of a container would not hear it
     from steersman_server.listen import serve  # heavy: not for --help
 
-    sys.exit(serve(config))
+    sys.exit(serve(config, partial(notify, os.environ.get("NOTIFY_SOCKET"))))
+
+
+def _check(args: Namespace) -> None:
+    """Say what is found of everything, and exit with 1 if something will not do."""
+    try:
+        config = read_config(vars(args), os.environ)
+    except (ValueError, OSError) as error:
+        sys.exit(f"settings   FAILED   {error}")
+    from steersman_server.checks import Checks  # heavy: not for --help
+
+    failed = 0
+    for found in Checks(config).all():
+        print(found, flush=True)
+        failed += found.status == "FAILED"
+    if failed:
+        sys.exit(f"{failed} of these will not do.")
 
 
 command = Command(
@@ -71,6 +95,7 @@ API keys: --api-key-file, or STEERSMAN_API_KEYS in the environment, separated by
 examples:
   steersman serve
   steersman serve --host 0.0.0.0 --port 9000 --api-key-file keys.txt
+  steersman serve --config server.toml --check
   steersman serve --model llama-3-8b-instruct --bundle ./my-bundle --device cuda
 """,
 )

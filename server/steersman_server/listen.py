@@ -4,15 +4,17 @@ import asyncio
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from math import ceil
 
 import uvicorn
 from litestar import Litestar
 
 from steersman_engine.commands import default_cache
-from steersman_engine.local_engine import EngineConfig, LocalEngine
+from steersman_engine.local_engine import LocalEngine
 from steersman_engine.serving import load
 from steersman_server.app import create_app
+from steersman_server.checks import Checks, engine_config, explained
 from steersman_server.config import ServerConfig
 from steersman_server.doorway import Doorway
 from steersman_server.ports import bind, url_of
@@ -87,29 +89,40 @@ class Server(uvicorn.Server):
             connection.transport.abort()
 
 
-def serve(config: ServerConfig) -> int:
+def serve(config: ServerConfig, tell: Callable[[str], None]) -> int:
     """Listen, load the model, and answer for it until told to stop; the exit code.
 
+    `tell` is told `READY=1` and `STOPPING=1`, for a service manager.
+
     Raises:
-        ValueError: The names do not lead to a model and a bundle that fit.
-        OSError: The model could not be fetched or read, or the port is taken.
+        ValueError: The names do not lead to a model and a bundle that fit each other and this machine.
+        OSError: The model could not be fetched or read, the port is taken, or a folder cannot be written.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    sockets = bind(config.host, config.port)
+    sockets, checks = bind(config.host, config.port), Checks(config)
+    for check in (checks.variants, checks.moderation):  # the others are made as the model is loaded
+        check()
     server = Server(None, config)
-    stop, renewal = Stop(server.leave), Renewal()
+
+    def leave() -> None:
+        tell("STOPPING=1")
+        server.leave()
+
+    stop, renewal = Stop(leave), Renewal()
     renewal.on_signal()
     thread = threading.Thread(target=server.run, args=[sockets], name="steersman-http")
     thread.start()
     app = None
     try:
         print(f"Loading {config.model} ...", flush=True)
-        app = stop.unless_told(lambda: _load_app(server, renewal, config))
+        with explained():
+            app = stop.unless_told(lambda: _load_app(server, renewal, config))
         if app is not None:
             server.doorway.open(app)
             _wait(thread, server.doorway.opened)
         if app is not None and stop.signal is None:
             print(READY.format(model=app.state.running.served.name, url=server.url), flush=True)
+            tell("READY=1")
             _wait(thread)
     finally:
         server.leave()
@@ -131,14 +144,7 @@ def _load_app(server: Server, renewal: Renewal, config: ServerConfig) -> Litesta
         device=config.device,
         dtype=config.dtype,
         cache=config.cache_dir or default_cache(),
-        config=EngineConfig(
-            num_slots=config.slots,
-            kv_bytes=int(config.kv_gib * 2**30),
-            max_waiting=config.max_queue,
-            max_jobs=config.max_jobs,
-            max_job_positions=config.max_job_tokens,
-            job_timeout_s=config.request_timeout_s,
-        ),
+        config=engine_config(config),
     )
     server.engine = loaded.engine
     app = create_app(ServedModel.of(loaded), config)

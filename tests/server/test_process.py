@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +18,7 @@ import httpx
 import pytest
 from tests.soak.tiny import write_tiny
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at by /proc")
 ROOT = Path(__file__).parents[2]
 WAIT_S, SETTLE_S = 120, 10
 PASS_S, DEADLINE_S = 0.02, 4
@@ -27,13 +30,15 @@ SHORT, LONG = {"max_tokens": 8}, {"max_tokens": 450}
 class Process:
     """`steersman serve` of the tiny model, which reads and writes its log as text."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
+    def __init__(self, folder: Path, *flags: str, **environment: str) -> None:
         model, bundle = folder / "tiny", folder / "bundle"
         command = [sys.executable, "-m", "tests.server.slow_server", str(PASS_S), "serve"]
         command += ["--model", str(model), "--bundle", str(bundle), "--port", "0", *flags]
         command += ["--cache-dir", str(folder), "--data-dir", str(folder / "data")]
         self._log = (folder / "log").open("w+")
-        self._running = subprocess.Popen(command, cwd=ROOT, stdout=self._log, stderr=self._log, text=True)
+        self._running = subprocess.Popen(
+            command, cwd=ROOT, stdout=self._log, stderr=self._log, text=True, env=os.environ | environment
+        )
         self.pid = self._running.pid
         self.url = ""
 
@@ -80,8 +85,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer) -> Path:
 
 
 @contextlib.contextmanager
-def process(folder: Path, *flags: str) -> Iterator[Process]:
-    made = Process(folder, *flags)
+def process(folder: Path, *flags: str, **environment: str) -> Iterator[Process]:
+    made = Process(folder, *flags, **environment)
     try:
         yield made
     finally:
@@ -101,7 +106,12 @@ def stopped(folder: Path) -> Iterator[dict[str, Any]]:
     """What was seen of a server that got SIGTERM while it had much to do."""
     found: dict[str, Any] = {}
     with (
-        process(folder, "--graceful-shutdown-s", str(DEADLINE_S), "--slots", "4") as server,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+        process(
+            folder,
+            *("--graceful-shutdown-s", str(DEADLINE_S), "--slots", "4"),
+            NOTIFY_SOCKET=told_at(manager, folder),
+        ) as server,
         ThreadPoolExecutor() as pool,
         httpx.Client(base_url=server.ready().url) as idle,
     ):
@@ -120,7 +130,16 @@ def stopped(folder: Path) -> Iterator[dict[str, Any]]:
         found |= {"ready": ready, "alive": httpx.get(f"{server.url}/health"), "late": ask(server.url)}
         found |= {"short": short_stream.result(), "long stream": long_stream.result(), "long": long.result()}
         found |= {"exit code": server.end(), "log": server.log}
+        found["told"] = [manager.recv(100), manager.recv(100)]
         yield found
+
+
+def told_at(manager: socket.socket, folder: Path) -> str:
+    """Where a service manager is told things."""
+    address = f"@steersman-{folder.name}-{os.getpid()}"  # of Linux, and not too long as a path may be
+    manager.bind("\0" + address[1:])
+    manager.settimeout(WAIT_S)
+    return address
 
 
 def threads_over_renewals(server: Process) -> tuple[int, int]:
@@ -139,7 +158,6 @@ def num_threads(server: Process) -> int:
     return int(re.findall(r"Threads:\s+(\d+)", Path(f"/proc/{server.pid}/status").read_text())[0])
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="threads are counted by /proc")
 def test_a_catalogue_that_was_replaced_leaves_no_thread(stopped):
     before, after = stopped["threads"]
     assert after <= before
@@ -176,6 +194,10 @@ def test_an_answer_beyond_the_deadline_is_an_error(stopped):
 def test_an_orderly_end_is_a_success_and_no_error_in_the_log(stopped):
     assert stopped["exit code"] == 0
     assert not re.search("Traceback|ERROR|Exception", stopped["log"]), stopped["log"]
+
+
+def test_a_service_manager_is_told_when_it_is_ready_and_when_it_stops(stopped):
+    assert stopped["told"] == [b"READY=1", b"STOPPING=1"]
 
 
 @pytest.mark.parametrize(
