@@ -200,5 +200,8 @@ def room(model: Any, dtype: torch.dtype, config: EngineConfig) -> tuple[int, int
     each = KVCache.bytes_per_position(dtype=dtype, **kv_shape(model))
     positions = min(model.max_position_embeddings, config.kv_bytes // each)
     if positions < 1:
-        raise ValueError(f"{config.kv_bytes} bytes hold no token: one takes {each}.")
+        raise ValueError(
+            f"{config.kv_bytes} bytes for keys and values hold no token, of which one takes {each}:"
+            " allow more (--kv-gib)."
+        )
     return max(1, min(config.num_slots, config.kv_bytes // (each * positions))), positions

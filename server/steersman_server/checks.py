@@ -4,10 +4,9 @@ import contextlib
 import errno
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 import torch
@@ -24,6 +23,7 @@ from steersman_engine.presets import PRESETS
 from steersman_engine.pull import check_disk
 from steersman_engine.serving import catalog_of
 from steersman_server.config import ServerConfig
+from steersman_server.found import Found
 from steersman_server.moderation.policy import NOTHING
 from steersman_server.moderation.setup import policy_of
 from steersman_server.moderation.signals import read_signals
@@ -37,18 +37,6 @@ PROBE_BYTES = 1 << 16
 
 class Doubt(str):
     """Said of something that will do, and may not always."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What came of one check."""
-
-    what: str
-    status: Literal["ok", "warning", "FAILED"]
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.what:11}{self.status:9}{self.text}"
 
 
 def engine_config(config: ServerConfig) -> EngineConfig:

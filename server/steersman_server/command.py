@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import platformdirs
 from steersman.cli import Command
 from steersman_engine.commands import default_cache
 from steersman_server.config import ServerConfig
+from steersman_server.found import Found
 from steersman_server.keys import read_keys
 from steersman_server.notify import notify
 from steersman_server.settings import PREFIX, add_flags, check_variables, read_settings, settings_of
@@ -70,16 +71,19 @@ def _run(args: Namespace) -> None:
 
 def _check(args: Namespace) -> None:
     """Say what is found of everything, and exit with 1 if something will not do."""
+    found: Iterable[Found]
     try:
         config = read_config(vars(args), os.environ)
     except (ValueError, OSError) as error:
-        sys.exit(f"settings   FAILED   {error}")
-    from steersman_server.checks import Checks  # heavy: not for --help
+        found = [Found("settings", "FAILED", line) for line in str(error).splitlines()]
+    else:
+        from steersman_server.checks import Checks  # heavy: not for --help
 
+        found = Checks(config).all()
     failed = 0
-    for found in Checks(config).all():
-        print(found, flush=True)
-        failed += found.status == "FAILED"
+    for each in found:
+        print(each, flush=True)
+        failed += each.status == "FAILED"
     if failed:
         sys.exit(f"{failed} of these will not do.")
 

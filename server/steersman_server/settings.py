@@ -129,35 +129,49 @@ def read_settings(
     """The value of every setting that is given somewhere, or has a default beyond its own.
 
     Raises:
-        ValueError: A key is unknown, or a value is not of its setting's type.
+        ValueError: Keys are unknown, or values are not of their setting's type; each has a line.
         OSError: The file cannot be read.
     """
     known = {setting.name: setting for setting in settings_of(kind)}
-    values = dict(defaults)
-    if file is not None:
-        values |= _from_file(file, known)
+    wrong: list[str] = []
+    given = dict(defaults) | (_from_file(file, known, wrong) if file is not None else {})
     for setting in known.values():
         if setting.in_file_only:
             continue
         if text := environment.get(setting.variable):
             raw = [part.strip() for part in text.split(",")] if setting.is_list else text
-            values[setting.name] = setting.read(raw, setting.variable, strict=False)
-        if (given := flags.get(setting.name)) is not None:
-            values[setting.name] = setting.read(given, setting.flag, strict=False)
-    return values
+            _take(given, setting, raw, setting.variable, wrong, strict=False)
+        if (value := flags.get(setting.name)) is not None:
+            _take(given, setting, value, setting.flag, wrong, strict=False)
+    if wrong:
+        raise ValueError("\n".join(wrong))
+    return given
 
 
-def _from_file(path: Path, known: Mapping[str, Setting]) -> dict[str, Any]:
+def _take(
+    given: dict[str, Any], setting: Setting, raw: Any, where: str, wrong: list[str], *, strict: bool
+) -> None:
+    """Add a value to those given, or what is wrong with it to what is wrong."""
+    try:
+        given[setting.name] = setting.read(raw, where, strict=strict)
+    except ValueError as error:
+        wrong.append(str(error))
+
+
+def _from_file(path: Path, known: Mapping[str, Setting], wrong: list[str]) -> dict[str, Any]:
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is no TOML: {error}.") from error
-    for name in given:
+    values: dict[str, Any] = {}
+    for name, value in given.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             meant = f" Did you mean '{near[0]}'?" if near else ""
-            raise ValueError(f"{path}: there is no setting '{name}'.{meant}")
-    return {name: known[name].read(value, f"{path}: {name}", strict=True) for name, value in given.items()}
+            wrong.append(f"{path}: there is no setting '{name}'.{meant}")
+            continue
+        _take(values, known[name], value, f"{path}: {name}", wrong, strict=True)
+    return values
 
 
 def check_variables(environment: Mapping[str, str], known: Collection[str]) -> None:

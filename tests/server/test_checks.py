@@ -88,9 +88,11 @@ def test_a_file_of_signals_that_is_not_there_is_told(check, tmp_path):
     assert "moderation FAILED" in said and "none.toml" in said
 
 
-def test_settings_that_cannot_be_meant_are_told(check):
-    _, code = check("--max-strength", "-1")
-    assert "FAILED" in code and "--max-strength" in code
+def test_all_settings_that_cannot_be_meant_are_told(check):
+    said, code = check("--max-strength", "-1", "--kv-gib", "much")
+    assert ["FAILED" in line for line in said.splitlines()] == [True, True]
+    assert "--max-strength" in said and "--kv-gib" in said
+    assert code == "2 of these will not do."
 
 
 def test_looking_changes_nothing(check, tmp_path):

@@ -86,6 +86,12 @@ def test_what_cannot_be_meant_is_refused(read, toml, environment, said):
         read(toml=toml, **environment)
 
 
+def test_all_that_cannot_be_meant_is_told_at_once(read):
+    said = "(?s)no setting 'max_strenght'.*port is 'x'.*--kv-gib is '-1'.*STEERSMAN_PORT is 'y'"
+    with pytest.raises(ValueError, match=said):
+        read("--kv-gib", "-1", toml='max_strenght = 1.0\nport = "x"', STEERSMAN_PORT="y")
+
+
 def test_variables_of_others_are_left_alone(read):
     read(STEERSMAN_BASE_URL="http://x", STEERSMAN_API_KEY="k", STEERSMAN_SERVICE_HOST="10.0.0.1")
 
