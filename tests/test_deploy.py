@@ -45,7 +45,7 @@ def test_every_file_that_goes_into_the_container_is_there_and_not_ignored(lines)
 
 def test_the_container_runs_as_nobody_in_particular_and_hears_sigterm(lines):
     last = {line[0]: line[1:] for line in lines}
-    assert last["USER"] == ["steersman"] and last["STOPSIGNAL"] == ["SIGTERM"]
+    assert last["USER"] == ["10001"] and last["STOPSIGNAL"] == ["SIGTERM"]
     assert last["CMD"] == ['["serve"]'] and last["ENTRYPOINT"] == ['["steersman"]']
 
 
