@@ -172,6 +172,16 @@ class Abort:
 Finish = Literal["stop", "length", "abort", "deadline"]
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When an answer came how far, by `time.monotonic`."""
+
+    arrived_s: float
+    begun_s: float
+    """When it got a slot."""
+    first_token_s: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenEvent:
     """One more token, or the end."""
@@ -187,6 +197,8 @@ class TokenEvent:
     """Set when `finish` is `abort`."""
     reports: list[EditReport] = field(default_factory=list)
     """One for each edit, as of this event: a caller may stop at any."""
+    timing: Timing | None = None
+    """On the event of the first token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

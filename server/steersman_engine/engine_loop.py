@@ -12,7 +12,6 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import torch
@@ -28,9 +27,6 @@ from steersman_engine.step import Outcome, Stepper
 from steersman_engine.stream import Deliveries, Stream
 
 log = logging.getLogger(__name__)
-
-RATE_WINDOW_S = 10.0
-"""`EngineStats.tokens_per_s` looks back so far."""
 
 
 class EngineLoop:
@@ -57,7 +53,6 @@ class EngineLoop:
         self._num_streams = self._num_jobs = 0
         self._closed = False
         self._stats = EngineStats()
-        self._recent: deque[tuple[float, int]] = deque()  # when tokens were chosen, and how many
         self._deliveries, self._jobs = Deliveries(), Jobs()
         self._build()
         self._thread = threading.Thread(target=self._run, name="steersman-engine", daemon=True)
@@ -84,10 +79,12 @@ class EngineLoop:
                 self._num_streams += 1
             self._arrivals.put(arrived)
 
-    def job_over(self) -> None:
-        """One job fewer waits: it is done, or nobody waits for it."""
+    def job_over(self, name: str, took_s: float | None) -> None:
+        """One job fewer waits: it took so long, or None: it came to nothing."""
         with self._lock:
             self._num_jobs -= 1
+            if took_s is not None:
+                self._stats.job_seconds[name].add(took_s)
 
     def close(self) -> None:
         """Stop, and wait until it has."""
@@ -99,8 +96,6 @@ class EngineLoop:
     def stats(self) -> EngineStats:
         """A copy, as of now."""
         stats = self._stats.copy()
-        since = time.monotonic() - RATE_WINDOW_S
-        stats.tokens_per_s = sum(num for when, num in tuple(self._recent) if when > since) / RATE_WINDOW_S
         stats.slots, stats.slots_used = len(self._scheduler.slots), self._scheduler.slots.num_used
         stats.queue_length = max(0, self._num_streams - stats.slots_used)
         stats.jobs_waiting = self._num_jobs
@@ -163,9 +158,11 @@ class EngineLoop:
                         self._sae, self._sink_norm, self._vocab_size, self._stepper.forward.cache.taps.device
                     )
                 except Exception as error:
-                    log.exception("A request could not be prepared.")
+                    stream.caller.context.run(log.exception, "A request could not be prepared.")
                     self._fail(stream, f"{type(error).__name__}: {error}")
         for stream in self._scheduler.admit():
+            stream.begun = time.monotonic()
+            self._stats.queue_seconds.add(stream.begun - stream.arrived)
             self._stats.prompt_tokens_total += len(stream.tokens)
 
     def _step(self, works: Sequence[Work]) -> None:
@@ -174,10 +171,8 @@ class EngineLoop:
         now = time.monotonic()
         self._stats.steps_total += 1
         self._stats.step_seconds.add(now - began)
-        num_tokens = sum(self._take(work, outcome, now) for work, outcome in zip(works, found, strict=True))
-        self._recent.append((now, num_tokens))
-        while self._recent[0][0] < now - RATE_WINDOW_S:
-            self._recent.popleft()
+        for work, outcome in zip(works, found, strict=True):
+            self._take(work, outcome, now)
 
     def _compute(self, works: Sequence[Work]) -> list[Outcome]:
         """The outcomes of one step; when it raises, of each stream's part of it alone.
@@ -189,22 +184,23 @@ class EngineLoop:
             return self._stepper.compute(works)
         except Exception as error:
             self._stats.faults_total += 1
-            log.exception("A step of %d streams failed in the engine.", len(works))
             if len(works) == 1:
+                works[0].stream.caller.context.run(log.exception, "A step of a stream failed in the engine.")
                 return [Outcome(error=error)]
+            log.exception("A step of %d streams failed in the engine.", len(works))
         found = [outcome for work in works for outcome in self._compute([work])]
         if all(outcome.error is not None for outcome in found):
             raise EngineError(f"All of {len(works)} streams failed: {found[0].error}") from found[0].error
         return found
 
-    def _take(self, work: Work, outcome: Outcome, now: float) -> bool:
-        """Let a stream go on with what a step found; whether that was a token."""
+    def _take(self, work: Work, outcome: Outcome, now: float) -> None:
+        """Let a stream go on with what a step found."""
         stream = work.stream
         assert stream.slot is not None
         if outcome.error is not None:
             self._scheduler.slots.forget(stream.slot)
             self._fail(stream, f"{type(outcome.error).__name__}: {outcome.error}")
-            return False
+            return
         slot = self._scheduler.slots[stream.slot]
         slot.upper, slot.lower = work.stop, max(slot.lower, work.stop)
         stream.num_computed += work.stop - work.lower
@@ -216,26 +212,29 @@ class EngineLoop:
         features = outcome.features
         if stream.complete:
             self._end(stream, stream.end("length", features=features), "length")
-            return False
+            return
         stream.saw(work.stop, outcome.observed)
         if outcome.abort is not None:
             self._end(stream, stream.end("abort", abort=outcome.abort, features=features), "abort")
-            return False
+            return
         if outcome.token_id is None:
-            return False
+            return
         if outcome.token_id in stream.request.stop_token_ids:
             self._end(stream, stream.end("stop", features=features), "stop")
-            return False
-        if not stream.num_answered:
+            return
+        if stream.num_answered:
+            self._stats.inter_token_seconds.add(now - stream.chosen)
+        else:
             self._stats.first_token_seconds.add(now - stream.arrived)
         self._stats.generated_tokens_total += 1
-        stream.take(outcome.token_id)
+        stream.take(outcome.token_id, now)
         self._scheduler.slots.append(stream.slot, outcome.token_id, stream.answer_key)
-        event = stream.event(token_id=outcome.token_id, logprobs=outcome.logprobs, features=features)
+        event = stream.event(
+            token_id=outcome.token_id, logprobs=outcome.logprobs, features=features, timing=stream.timing
+        )
         self._deliveries.add(stream.caller, event)
         if stream.complete and stream.request.watch is None:
             self._end(stream, stream.end("length"), "length")
-        return True
 
     def _fail(self, stream: Stream, message: str) -> None:
         self._end(stream, EngineError(message), "error")

@@ -8,7 +8,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from typing import Any
 
 from steersman_engine.engine import EngineError
@@ -27,6 +28,8 @@ class Job:
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
     cancelled: bool = False
+    context: Context = field(default_factory=copy_context)
+    """What the log is told of it runs in it, so that the line says whose it is."""
 
     def advance(self) -> bool:
         """Take one step; False when the job is over."""
@@ -42,7 +45,7 @@ class Job:
             self.finish(ValueError(str(error)))
             return False
         except Exception as error:
-            log.exception("A job failed in the engine.")
+            self.context.run(log.exception, "A job failed in the engine.")
             self.finish(EngineError(f"{type(error).__name__}: {error}"))
             return False
         return True

@@ -4,6 +4,7 @@ This is its asyncio side: it checks requests and passes them to the thread of `E
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -127,19 +128,20 @@ class LocalEngine:
         if not request.tokens:
             return []
         size = len(request.prompt) + len(request.answer)
-        return await self._run(size, attribute(*self._parts, request, self._mean_W_U))
+        return await self._run("attribution", size, attribute(*self._parts, request, self._mean_W_U))
 
     async def inspect(self, request: InspectRequest) -> list[TokenFeatures]:
         """One entry for each token of the prompt."""
-        return await self._run(len(request.prompt), inspection.inspect(*self._parts, request))
+        return await self._run("inspection", len(request.prompt), inspection.inspect(*self._parts, request))
 
     async def logits(self, prompt: Prompt, edits: tuple[AffineEdit, ...]) -> Tensor:
         """The logits of the token after the prompt, `[vocab]` float32 on the CPU."""
-        return await self._run(len(prompt), inspection.logits(*self._parts, prompt, edits))
+        return await self._run("logits", len(prompt), inspection.logits(*self._parts, prompt, edits))
 
     async def score(self, prompt: Prompt, edits: tuple[AffineEdit, ...], num_top: int) -> list[TokenLogprobs]:
         """The log probability of each token of the prompt but the first, given those before it."""
-        return await self._run(len(prompt), inspection.score(*self._parts, prompt, edits, num_top))
+        steps = inspection.score(*self._parts, prompt, edits, num_top)
+        return await self._run("scoring", len(prompt), steps)
 
     def stats(self) -> EngineStats:
         """What it has done and is doing."""
@@ -168,8 +170,8 @@ class LocalEngine:
             if size > limit:
                 raise RequestTooLargeError(f"{size} {what} are asked for; the most is {limit}.")
 
-    async def _run(self, size: int, steps: Steps[T]) -> T:
-        """Let a job of so many positions run between the streams' steps."""
+    async def _run(self, name: str, size: int, steps: Steps[T]) -> T:
+        """Let one of `stats.JOBS`, of so many positions, run between the streams' steps."""
         if size > self.info.max_job_positions:
             raise RequestTooLargeError(
                 f"The text has {size} tokens; the most is {self.info.max_job_positions}."
@@ -179,14 +181,17 @@ class LocalEngine:
         loop = asyncio.get_running_loop()
         job = Job(steps, loop, loop.create_future())
         self._loop.submit(job)
+        began, took_s = time.monotonic(), None
         try:
             async with asyncio.timeout(self._job_timeout_s):
-                return await job.future
+                found = await job.future
+            took_s = time.monotonic() - began
+            return found
         except TimeoutError as error:
             raise EngineTimeoutError(f"It took more than {self._job_timeout_s:g} s.") from error
         finally:
             job.cancelled = True
-            self._loop.job_over()
+            self._loop.job_over(name, took_s)
 
 
 def room(model: Any, dtype: torch.dtype, config: EngineConfig) -> tuple[int, int]:

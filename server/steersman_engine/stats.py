@@ -9,6 +9,8 @@ from typing import Self
 SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of a histogram's buckets; one more holds what is longer."""
 
+JOBS = ("attribution", "inspection", "logits", "scoring")
+
 
 @dataclass(slots=True)
 class Histogram:
@@ -39,8 +41,6 @@ class EngineStats:
     """Requests that wait for a slot."""
     jobs_waiting: int = 0
     """Attributions and inspections under way or waiting."""
-    tokens_per_s: float = 0.0
-    """Generated of late, by all streams together."""
     prompt_tokens_total: int = 0
     """Of the requests begun, whether computed or reused."""
     reused_tokens_total: int = 0
@@ -56,6 +56,12 @@ class EngineStats:
     step_seconds: Histogram = field(default_factory=Histogram)
     first_token_seconds: Histogram = field(default_factory=Histogram)
     """From a request's arrival to its first token."""
+    inter_token_seconds: Histogram = field(default_factory=Histogram)
+    """From a token of an answer to its next."""
+    queue_seconds: Histogram = field(default_factory=Histogram)
+    """From a request's arrival to its slot."""
+    job_seconds: dict[str, Histogram] = field(default_factory=lambda: {job: Histogram() for job in JOBS})
+    """Of JOBS that were carried out, waiting included."""
 
     def copy(self) -> Self:
         """What it says now, whatever is counted later."""

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections import defaultdict
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steersman_engine.edits import EditReport
-from steersman_engine.engine import Abort, Finish, GenerateRequest, TokenEvent
+from steersman_engine.engine import Abort, Finish, GenerateRequest, Timing, TokenEvent
 from steersman_engine.sae import SAE
 from steersman_engine.sampling import Sampler
 from steersman_engine.steering import Observed, Steering
@@ -27,6 +28,8 @@ class Caller:
     events: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
     gone: bool = False
     """Nobody reads any more."""
+    context: Context = field(default_factory=copy_context)
+    """What the log is told of the request runs in it, so that the line says whose it is."""
 
 
 class Deliveries:
@@ -62,6 +65,10 @@ class Stream:
     request: GenerateRequest
     caller: Caller
     arrived: float = field(default_factory=time.monotonic)
+    begun: float = 0.0
+    """When it got its slot."""
+    chosen: float = 0.0
+    """When its newest token was chosen."""
     tokens: list[int] = field(init=False)
     """Prompt and answer."""
     slot: int | None = None
@@ -129,9 +136,15 @@ class Stream:
             self.mask = (self.num_answered, self.request.mask.allowed(self.answer))
         return self.mask[1]
 
-    def take(self, token_id: int) -> None:
+    @property
+    def timing(self) -> Timing | None:
+        """When it came how far; None but at the first token."""
+        return Timing(self.arrived, self.begun, self.chosen) if self.num_answered == 1 else None
+
+    def take(self, token_id: int, now: float) -> None:
         """One more token of the answer."""
         assert self.sampler is not None
+        self.chosen = now
         self.tokens.append(token_id)
         self.sampler.took(token_id)
 

@@ -1,5 +1,6 @@
 """The application: routes, and what holds for all of them."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -13,12 +14,15 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import Scope
 
 import steersman
+from steersman_server.account import Account
+from steersman_server.accounting import accounting, notice
 from steersman_server.auth import OPEN, Callers, Gate, is_moderated
+from steersman_server.books import Books, open_books
 from steersman_server.config import ServerConfig
 from steersman_server.documents.openapi import Document
 from steersman_server.documents.page import Page
 from steersman_server.errors import handle
-from steersman_server.headers import accounting, stamp
+from steersman_server.headers import stamp
 from steersman_server.metrics import Metrics
 from steersman_server.moderation.judges import Judge
 from steersman_server.moderation.setup import adopt, make_moderator
@@ -46,19 +50,22 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
     """An ASGI application that answers for `served`; the caller closes the engine and the catalogue.
 
     Raises:
-        ValueError: The file of variants, or of signals, is something else.
+        ValueError: The file of variants, of signals, or of the audit log is something else; or tracing is
+            asked for and not installed.
     """
     metrics = Metrics(served.engine, served.name, served.bundle, steersman.__version__)
     moderator = make_moderator(config, served)
     running = Running(served, config, VariantStore.open(config.variants), metrics, moderator)
-    return Litestar(
+    books = open_books(config, metrics, served.name)
+    app = Litestar(
         [Router("/", route_handlers=[*routes(), site()])],  # one, because each is indexed anew
         state=State({"running": running, "unmoderated": running.unmoderated()}),
         dependencies={"running": Provide(_running, sync_to_thread=False)},
         exception_handlers={Exception: handle},
-        middleware=[partial(accounting, config=config), partial(Gate, callers=Callers(config))],
+        middleware=[partial(Gate, callers=Callers(config))],
+        after_exception=[notice],
         before_send=[stamp(metrics)],
-        lifespan=[_closing(running.variants, moderator.judge)],
+        lifespan=[_closing(running.variants, moderator.judge, books)],
         request_max_body_size=config.max_body_bytes,
         cors_config=cors(config),
         openapi_config=OpenAPIConfig(
@@ -70,16 +77,21 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
         ),
         logging_config=None,
     )
+    app.asgi_handler = accounting(app.asgi_handler, config, books.all)  # unknown paths pass there too
+    return app
 
 
-def _closing(variants: VariantStore, judge: Judge) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    """Closes both at the end; it holds no catalogue, which may be replaced before."""
+def _closing(
+    variants: VariantStore, judge: Judge, books: Books
+) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Closes them at the end; it holds no catalogue, which may be replaced before."""
 
     @asynccontextmanager
     async def closing(_: Litestar) -> AsyncGenerator[None, None]:
         yield
         variants.close()
         await judge.aclose()
+        await asyncio.to_thread(books.close)
 
     return closing
 
@@ -98,4 +110,7 @@ def answer_for(app: Litestar, served: ServedModel) -> None:
 
 def _running(state: State, scope: Scope) -> Running:
     """What a request works with, from its beginning to its end."""
-    return state.running if is_moderated(scope) else state.unmoderated
+    running: Running = state.running if is_moderated(scope) else state.unmoderated
+    account: Account = scope["state"]["account"]
+    account.served = running.served
+    return running

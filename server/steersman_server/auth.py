@@ -81,7 +81,7 @@ class Gate:
             await self.app(scope, receive, send)
             return
         caller = self._callers.find(headers)
-        scope["state"]["account"].caller = caller
+        scope["state"]["account"].whose.caller = caller
         check_role(caller, role)
         with caller.asking():
             await self.app(scope, receive, send)

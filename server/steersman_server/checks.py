@@ -22,6 +22,7 @@ from steersman_engine.needs import Needs
 from steersman_engine.presets import PRESETS
 from steersman_engine.pull import check_disk
 from steersman_engine.serving import catalog_of
+from steersman_server.books import open_tracer
 from steersman_server.config import ServerConfig
 from steersman_server.found import Found
 from steersman_server.moderation.policy import NOTHING
@@ -64,8 +65,8 @@ class Checks:
 
     def all(self) -> Iterator[Found]:
         """What comes of every check, in order."""
-        looks = self.keys, self.port, self.bundle, self.model, self.memory, self.variants, self.moderation
-        return map(_found, looks)
+        known = self.keys, self.port, self.bundle, self.model, self.memory
+        return map(_found, (*known, self.variants, self.moderation, self.records))
 
     def keys(self) -> str:
         """Who may ask."""
@@ -125,8 +126,7 @@ class Checks:
         path = self.config.variants
         if path is None:
             return Doubt("in memory only")
-        existing = next(folder for folder in path.absolute().parents if folder.exists())
-        _probe(existing)
+        _probe(_existing(path), "--data-dir")
         if not path.exists():
             return f"{path}: none yet"
         with contextlib.closing(VariantStore.open(path)) as store:
@@ -145,6 +145,22 @@ class Checks:
             return Doubt(f"{judge}; {file} is looked at once the bundle is whole")
         with contextlib.closing(catalog_of(bundle)) as catalog:
             return f"{judge}; {len(list(read_signals(file, bundle.id, catalog)))} signals in {file}"
+
+    def records(self) -> str:
+        """The file of the audit log, and what tracing needs."""
+        traces = ""
+        if self.config.tracing:
+            open_tracer(self.config.model).close()
+            traces = "; traces are sent where OpenTelemetry's variables say"
+        path = self.config.audit_log
+        if path is None:
+            return f"no audit log{traces}"
+        if path.is_file() or not path.exists():
+            _probe(_existing(path), "--audit-log")
+        if path.exists():
+            with _writing(path, "--audit-log"), path.open("ab"):
+                pass
+        return f"audit log in {path}{traces}"
 
     @cached_property
     def _bundle(self) -> Bundle:
@@ -171,18 +187,28 @@ def _unless_broken(get: Callable[[], T]) -> T | None:
         return None
 
 
-def _probe(folder: Path) -> None:
+def _existing(path: Path) -> Path:
+    """The folder that a file will be in, or the one that this will be made in."""
+    return next(folder for folder in path.absolute().parents if folder.exists())
+
+
+def _probe(folder: Path, flag: str) -> None:
     """See that a folder can be written, and its disk has room.
 
     Raises:
         OSError: It cannot, or has not.
     """
+    with _writing(folder, flag), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(PROBE_BYTES))
+        file.flush()
+
+
+@contextlib.contextmanager
+def _writing(path: Path, flag: str) -> Iterator[None]:
     try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(PROBE_BYTES))
-            file.flush()
+        yield
     except OSError as error:
-        raise OSError(f"{folder} cannot be written: {error.strerror} (--data-dir).") from error
+        raise OSError(f"{path} cannot be written: {error.strerror} ({flag}).") from error
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from steersman_server.found import Found
 from steersman_server.keys import read_keys
 from steersman_server.notify import notify
 from steersman_server.settings import PREFIX, add_flags, check_variables, read_settings, settings_of
+from steersman_server.tracing import asks_for_traces
 
 CONFIG, API_KEYS = f"{PREFIX}CONFIG", f"{PREFIX}API_KEYS"
 OTHERS = {CONFIG, API_KEYS, f"{PREFIX}BASE_URL", f"{PREFIX}API_KEY"}
@@ -38,7 +39,11 @@ def read_config(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Ser
         flags=flags,
         environment=environment,
         file=Path(file) if file else None,
-        defaults={"data_dir": platformdirs.user_data_path("steersman"), "cache_dir": default_cache()},
+        defaults={
+            "data_dir": platformdirs.user_data_path("steersman"),
+            "cache_dir": default_cache(),
+            "tracing": asks_for_traces(environment),
+        },
     )
     keys = values.get("keys", ()) + read_keys(environment.get(API_KEYS, "").split(","))
     if path := values.get("api_key_file"):

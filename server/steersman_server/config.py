@@ -144,6 +144,26 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     data_dir: Annotated[
         Path | None, says(RECORDS, "Where variants are kept.", unset="the user's data folder")
     ] = None
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        says(
+            RECORDS, "Of the log, which goes to the standard error output; info has a line for each request."
+        ),
+    ] = "warning"
+    log_format: Annotated[Literal["text", "json"], says(RECORDS, "json: each record is an object.")] = "text"
+    audit_log: Annotated[
+        Path | None, says(RECORDS, "A file for who did what edit, to what effect: operations.md.")
+    ] = None
+    audit_max_bytes: Annotated[Positive, says(RECORDS, "Of that file, before a new one is begun.")] = (
+        50_000_000
+    )
+    audit_backups: Annotated[Positive, says(RECORDS, "How many full ones are kept.")] = 10
+    audit_text: Annotated[
+        bool, says(RECORDS, "Whether it has the whole of requests and answers, messages included.")
+    ] = False
+    tracing: Annotated[
+        bool, says(RECORDS, "Whether to send traces by OpenTelemetry; on if its variables ask for it.")
+    ] = False
     graceful_shutdown_s: Annotated[
         AboveZero, says(LISTENING, "Seconds that answers under way may take when the server is told to stop.")
     ] = 5.0

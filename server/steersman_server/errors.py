@@ -16,7 +16,6 @@ from steersman_engine.engine import (
     RequestTooLargeError,
 )
 from steersman_server.error_codes import CODES
-from steersman_server.request_ids import request_id
 from steersman_server.variants import NotKeptError
 
 log = logging.getLogger(__name__)
@@ -95,7 +94,6 @@ def log_if_unexpected(error: Exception, identifier: str) -> None:
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorEnvelope]:
     """Litestar's handler for every exception."""
-    log_if_unexpected(error, request_id(request.scope))
     status, described = describe(error)
     if described.code in ("unknown_url", "method_not_supported"):
         message = f"{described.message}: {request.method} {request.url.path[:200]}"

@@ -17,6 +17,7 @@ from steersman_server.app import create_app
 from steersman_server.checks import Checks, engine_config, explained
 from steersman_server.config import ServerConfig
 from steersman_server.doorway import Doorway
+from steersman_server.logs import configure_log
 from steersman_server.ports import bind, url_of
 from steersman_server.renewal import Renewal
 from steersman_server.served import ServedModel
@@ -46,7 +47,8 @@ class Server(uvicorn.Server):
                 self.doorway,
                 host=config.host,
                 port=config.port,
-                log_level="warning",
+                log_config=None,
+                access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=ceil(2 * LAST_WORDS_S),
             )
@@ -98,9 +100,13 @@ def serve(config: ServerConfig, tell: Callable[[str], None]) -> int:
         ValueError: The names do not lead to a model and a bundle that fit each other and this machine.
         OSError: The model could not be fetched or read, the port is taken, or a folder cannot be written.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_log(config)
     sockets, checks = bind(config.host, config.port), Checks(config)
-    for check in (checks.variants, checks.moderation):  # the others are made as the model is loaded
+    for check in (
+        checks.variants,
+        checks.moderation,
+        checks.records,
+    ):  # the others are made as the model is loaded
         check()
     server = Server(None, config)
 

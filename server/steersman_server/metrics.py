@@ -2,7 +2,14 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -16,18 +23,20 @@ GAUGES = {
     "slots_used": "Requests that the engine works on.",
     "queue_length": "Requests that wait for a slot.",
     "jobs_waiting": "Attributions and inspections under way or waiting.",
-    "tokens_per_s": "Tokens generated a second of late, all answers together.",
 }
 COUNTERS = {
     "prompt_tokens": "Prompt tokens of the requests begun.",
     "reused_tokens": "Of these, the ones that were not computed again.",
+    "half_reused_tokens": "Of the prompt tokens, the ones that only the blocks above the tap computed again.",
     "generated_tokens": "Tokens generated.",
     "steps": "Steps of the engine.",
     "faults": "Steps that failed.",
 }
 HISTOGRAMS = {
     "step_seconds": "Time of a step of the engine.",
+    "queue_seconds": "From a request's arrival at the engine to its slot.",
     "first_token_seconds": "From a request's arrival at the engine to its first token.",
+    "inter_token_seconds": "From a token of an answer to its next.",
 }
 
 
@@ -46,12 +55,27 @@ class Metrics:
             registry=self._registry,
             buckets=SECONDS,
         )
+        self._errors = Counter(
+            "steersman_errors",
+            "Requests that failed, by the code of docs/errors.md.",
+            ["code"],
+            registry=self._registry,
+        )
+        records = Counter(
+            "steersman_audit_records", "Records of the audit log.", ["outcome"], registry=self._registry
+        )
+        self.audit_written, self.audit_lost = records.labels("written"), records.labels("lost")
         self._info = Gauge(
             "steersman_info", "What is served.", ["model", "bundle", "version"], registry=self._registry
         )
         self._model, self._version = model, version
         self.serves(bundle)
         self._registry.register(EngineCollector(engine))
+        ProcessCollector(registry=self._registry)
+
+    def failed(self, code: str) -> None:
+        """One more request failed."""
+        self._errors.labels(code).inc()
 
     def serves(self, bundle: str) -> None:
         """From now on it is this bundle."""
@@ -85,12 +109,22 @@ class EngineCollector(Collector):
             ended.add_metric([finish], count)
         yield ended
         for name, text in HISTOGRAMS.items():
-            yield _histogram(f"steersman_{name}", text, getattr(now, name))
+            family = HistogramMetricFamily(f"steersman_{name}", text, labels=[])
+            family.add_metric([], _buckets(getattr(now, name)), getattr(now, name).sum)
+            yield family
+        jobs = HistogramMetricFamily(
+            "steersman_job_seconds",
+            "From the arrival of an attribution, inspection, ... at the engine to its result.",
+            labels=["job"],
+        )
+        for job, took in now.job_seconds.items():
+            jobs.add_metric([job], _buckets(took), took.sum)
+        yield jobs
 
 
-def _histogram(name: str, text: str, counted: stats.Histogram) -> HistogramMetricFamily:
+def _buckets(counted: stats.Histogram) -> list[tuple[str, float]]:
     buckets, total = [], 0
     for bound, count in zip((*map(str, stats.SECONDS), "+Inf"), counted.counts, strict=True):
         total += count
         buckets.append((bound, total))
-    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=counted.sum)
+    return buckets

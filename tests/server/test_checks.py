@@ -55,6 +55,7 @@ def test_what_will_do_is_told_in_a_line_each(check):
         "memory",
         "variants",
         "moderation",
+        "records",
     ]
     assert {line[1] for line in lines} <= {"ok", "warning"}
 
@@ -96,8 +97,8 @@ def test_all_settings_that_cannot_be_meant_are_told(check):
 
 
 def test_looking_changes_nothing(check, tmp_path):
-    check()
-    assert not (tmp_path / "data").exists()
+    check("--audit-log", f"{tmp_path / 'logs' / 'audit.jsonl'}")
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_variants_that_are_there_are_counted(check, tmp_path):
@@ -161,3 +162,11 @@ def test_what_loading_ends_in_is_said_in_a_line(error, said):
 def test_what_nobody_foresaw_keeps_its_traceback():
     with pytest.raises(RuntimeError, match="a bug"), explained():
         raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize("name", ["file/audit.jsonl", "folder"])
+def test_an_audit_log_that_cannot_be_written_is_told(check, tmp_path, name):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    said, code = check("--audit-log", str(tmp_path / name))
+    assert "(--audit-log)" in said.splitlines()[-1] and code == "1 of these will not do."

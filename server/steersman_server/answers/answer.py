@@ -1,5 +1,6 @@
 """One answer as it is written: tokens from the engine in, pieces of text out."""
 
+import time
 from bisect import bisect_left, bisect_right
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -15,6 +16,7 @@ from steersman_engine.engine import (
     EngineTimeoutError,
     Finish,
     GenerateRequest,
+    Timing,
     TokenEvent,
     TokenFeatures,
     TokenLogprobs,
@@ -71,6 +73,10 @@ class Answer:
         self.finish_reason: FinishReason | None = None
         """None until the answer is complete."""
         self.abort: Abort | None = None
+        self.timing: Timing | None = None
+        """Set with the first token."""
+        self.ended_s: float | None = None
+        """When it was over, complete or not, by `time.monotonic`."""
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:
         """A piece for each token, empty when the token completes nothing. Closing it cancels.
@@ -79,12 +85,15 @@ class Answer:
             EngineError: The engine failed.
         """
         piece = Piece()
-        async with aclosing(self._engine.generate(self.request)) as events:
-            async for event in events:
-                piece = await self._take(event)
-                if self.finish_reason is not None:
-                    break
-                yield piece
+        try:
+            async with aclosing(self._engine.generate(self.request)) as events:
+                async for event in events:
+                    piece = await self._take(event)
+                    if self.finish_reason is not None:
+                        break
+                    yield piece
+        finally:
+            self.ended_s = time.monotonic()
         assert self.finish_reason is not None
         yield piece
 
@@ -109,6 +118,7 @@ class Answer:
     async def _take(self, event: TokenEvent) -> Piece:
         """What one event adds; sets `finish_reason` when it is the last."""
         self.reports = event.reports
+        self.timing = self.timing or event.timing
         if event.features is not None and event.features.position >= len(self.request.prompt):
             self._features.append(event.features)
         if event.token_id is not None:

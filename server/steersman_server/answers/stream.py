@@ -1,6 +1,6 @@
 """A streamed answer as server-sent events: OpenAI's order, framing and bytes."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from steersman.types import (
 )
 from steersman_server.answers.answer import Piece
 from steersman_server.answers.work import Work
-from steersman_server.errors import describe, log_if_unexpected
+from steersman_server.errors import describe
 
 DONE = b"data: [DONE]\n\n"
 
@@ -60,7 +60,7 @@ class Chunks(Protocol):
 
 
 async def events_of(
-    work: Work, chunks: Chunks, options: StreamOptions, *, request_id: str
+    work: Work, chunks: Chunks, options: StreamOptions, failed: Callable[[Exception], None]
 ) -> AsyncGenerator[bytes, None]:
     """Openings, text and ends, then attribution, usage, `[DONE]`. Closing it cancels all.
 
@@ -68,7 +68,8 @@ async def events_of(
     variant's name may not know that a chunk can have no choices.
 
     Raises:
-        Exception: Whatever went wrong before the first event; what goes wrong later is an event.
+        Exception: Whatever went wrong before the first event; what goes wrong later is an event, and
+            `failed` is told.
     """
     begun: set[int] = set()
     ended: set[int] = set()
@@ -100,7 +101,7 @@ async def events_of(
     except Exception as error:
         if not begun:
             raise
-        log_if_unexpected(error, request_id)
+        failed(error)
         yield _frame(ErrorEnvelope(describe(error)[1]))
     yield DONE
 

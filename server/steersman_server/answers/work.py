@@ -1,8 +1,10 @@
 """The answers to one request, and all that is said of them when they are complete."""
 
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import islice
 
 from steersman.types import (
     ActivationOptions,
@@ -35,6 +37,8 @@ class Work:
     watch: ActivationOptions | None
     admitted: Admitted | None = None
     """Set once moderation has looked at what came in."""
+    explained_s: tuple[float, float] | None = None
+    """When the explanations began and ended, by `time.monotonic`."""
 
     @classmethod
     def of(
@@ -93,6 +97,15 @@ class Work:
         """What the edits did, in all answers together."""
         return receipt(self.plans[0], self.answers, self.served)
 
+    def receipts(self) -> list[SteeringReceipt]:
+        """What the edits of each plan did, where there are any."""
+        made, rest = [], iter(self.answers)
+        for plan in self.plans:
+            answers = list(islice(rest, len(plan.requests)))
+            if (one := receipt(plan, answers, self.served)) is not None:
+                made.append(one)
+        return made
+
     def moderation(self) -> Moderation | None:
         """What moderation found, if anything."""
         assert self.admitted is not None
@@ -116,12 +129,16 @@ class Work:
             for plan, explanation in zip(self.plans, self.explanations, strict=True)
             for _ in plan.requests
         ]
+        began = time.monotonic()
         found = [
             await explanation.explain(index, plan.prompt, answer.token_ids, plan.steering.affine, self.served)
             for index, ((explanation, plan), answer) in enumerate(zip(each, self.answers, strict=True))
             if explanation is not None
         ]
-        return found or None
+        if not found:
+            return None
+        self.explained_s = began, time.monotonic()
+        return found
 
     async def activations(self, parts: Sequence[Part]) -> list[ChoiceActivations] | None:
         """What fires in some pieces; None unless asked for, or if nothing is known of them."""

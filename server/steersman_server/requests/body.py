@@ -26,7 +26,9 @@ def json_body(kind: type[T], others: Mapping[str, OtherField] | None = None) -> 
 
         def decode_bytes(self, value: bytes) -> T:
             check_media_type(self.asgi_connection.headers.get("content-type", ""))
-            return decoder.decode(value)
+            decoded = decoder.decode(value)
+            self.asgi_connection.scope["state"]["account"].asked = decoded
+            return decoded
 
         @classmethod
         def create_for_field_definition(

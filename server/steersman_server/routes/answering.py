@@ -17,7 +17,6 @@ from steersman_server.answers.work import Work
 from steersman_server.auth import check_role
 from steersman_server.disconnect import until_disconnect
 from steersman_server.errors import RequestError
-from steersman_server.request_ids import request_id
 
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
@@ -65,7 +64,7 @@ async def stream(
     request: Request[Any, Any, Any], work: Work, chunks: Chunks, options: StreamOptions
 ) -> Stream:
     """The answer as it is written. What goes wrong before the first event has its own status."""
-    events = events_of(work, chunks, options, request_id=request_id(request.scope))
+    events = events_of(work, chunks, options, account_of(request).fail)
     first = await until_disconnect(request, anext(events))
     return Stream(
         _rejoin(first, events),

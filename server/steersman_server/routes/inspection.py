@@ -56,7 +56,8 @@ async def inspect(
     name, asked = await asyncio.to_thread(_prepare_inspect, data, running)
     await running.moderator.admit(texts_of(data.messages))
     account_of(request).read(len(asked.prompt))
-    found = await until_disconnect(request, running.served.engine.inspect(asked))
+    with account_of(request).timing("inspection"):
+        found = await until_disconnect(request, running.served.engine.inspect(asked))
     return Response(await inspection_of(data, name, asked.prompt, found, running.served))
 
 
@@ -84,7 +85,8 @@ async def attribute(
     name, num_tokens, explain = await asyncio.to_thread(_prepare_attribute, data, running)
     await running.moderator.admit(texts_of(data.messages))
     account_of(request).read(num_tokens)
-    attribution = await until_disconnect(request, explain())
+    with account_of(request).timing("attribution"):
+        attribution = await until_disconnect(request, explain())
     return Response(AttributionResult(object="attribution", model=name, attribution=attribution))
 
 
