@@ -34,7 +34,7 @@ CREATE TABLE features (
     quantiles FLOAT[],                -- of the activations above 0, at .1 .25 .5 .75 .9 .95 .99 .999
     histogram INTEGER[],              -- tokens a bin: equal bins of 0 to h_max, lowest first
     decoder_norm FLOAT,               -- of its decoder row before it was scaled to 1
-    flags VARCHAR[] NOT NULL          -- never_fired, few_firings, always_on, special_tokens, output, duplicate, ...
+    flags VARCHAR[] NOT NULL          -- never_fired, few_firings, always_on, special_tokens, output
 );
 
 -- Texts that examples are cut from: whole documents, or pieces of them.

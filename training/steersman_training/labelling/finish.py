@@ -26,10 +26,8 @@ def finish(results: Results, folder: Path) -> Summary:
     lines.sort(key=lambda line: (line.test, line.judge, line.of))
     breakdowns = []
     for judge in job.config.judges:
-        parts = list(results.score_stage(judge).read_all(ScorePart))
-        questions = [question for part in parts for question in part.questions]
-        answers = {label: given for part in parts for label, given in part.answers.items()}
-        breakdowns += breakdowns_of(questions, answers, judge, {f: shown[f] for f in job.live})
+        parts = results.score_stage(judge).read_all(ScorePart)
+        breakdowns += breakdowns_of(parts, judge, {feature: shown[feature] for feature in job.live})
     ratings = ratings_of(results.scores, job.labels, job.live, job.config.judges[0])
     outputs = list(job.outputs.values())
     live = [job.labels[feature] for feature in job.live]

@@ -7,8 +7,8 @@ from msgspec import Struct
 
 from steersman_training.labelling.labels import Label
 from steersman_training.labelling.nulls import SHUFFLED, UNIGRAM
-from steersman_training.labelling.questions import Question
-from steersman_training.labelling.scoring import Answer, Score
+from steersman_training.labelling.score_part import ScorePart
+from steersman_training.labelling.scoring import CHOICES, Score
 from steersman_training.labelling.statistics import (
     above_chance,
     mean_interval,
@@ -117,28 +117,21 @@ def lines_of(scores: Iterable[Score], shown: Mapping[int, str], *, of: str | Non
     ]
 
 
-def breakdowns_of(
-    questions: Sequence[Question],
-    answers: Mapping[str, Sequence[Answer]],
-    judge: str,
-    shown: Mapping[int, str],
-) -> list[Breakdown]:
+def breakdowns_of(parts: Iterable[ScorePart], judge: str, shown: Mapping[int, str]) -> list[Breakdown]:
     """Shares of right choices of the shown labels by tier and by stratum."""
-    of = {question.id: question for question in questions}
     counts: dict[tuple[str, str, str], list[int]] = {}
     wanted = set(shown.values())
-    for label, given in answers.items():
-        if label not in wanted:
-            continue
-        for answer in given:
-            question = of[answer.question]
-            if answer.choice is None or question.test not in ("contrastive", "stringent"):
-                continue
-            right = int(answer.choice == question.answer)
-            for by, value in (("tier", question.tier), ("stratum", str(question.stratum))):
-                total = counts.setdefault((question.test, by, value), [0, 0])
-                total[0] += 1
-                total[1] += right
+    for part in parts:
+        of = {question.id: question for question in part.questions if question.test in CHOICES}
+        for label in part.answers.keys() & wanted:
+            for answer in part.answers[label]:
+                question = of.get(answer.question)
+                if answer.choice is None or question is None:
+                    continue
+                for by, value in (("tier", question.tier), ("stratum", str(question.stratum))):
+                    total = counts.setdefault((question.test, by, value), [0, 0])
+                    total[0] += 1
+                    total[1] += int(answer.choice == question.answer)
     return [
         Breakdown(test=test, judge=judge, by=by, value=value, answered=n, share=k / n)
         for (test, by, value), (n, k) in sorted(counts.items())

@@ -19,23 +19,29 @@ Asked = dict[int, dict[str, list[Question]]]
 
 def trial_rows(results: Results, label_ids: Mapping[str, int]) -> Iterator[Row]:
     """Tiles, questions and answers; questions are kept once, whoever is asked."""
-    kept: Asked = {}
-    for judge in results.judges:
-        for part in results.score_stage(judge).read_all(ScorePart):
-            asked = by_test(part.questions)
-            for feature, tests in asked.items():
-                for test, questions in tests.items():
-                    known = kept.setdefault(feature, {}).setdefault(test, questions)
-                    assert known == questions, f"{judge} was asked other questions of feature {feature}."
-            for label, answers in part.answers.items():
-                if ":" in label or label in label_ids:
-                    yield from answer_rows(label, answers, judge, asked, label_ids)
+    stages = {judge: results.score_stage(judge) for judge in results.judges}
     tiles: set[int] = set()
-    for tests in kept.values():
-        for questions in tests.values():
-            tiles.update(tile for question in questions for tile in question.tiles)
-            yield question_row(questions)
+    for number in range(stages[results.judges[0]].parts):
+        kept: Asked = {}
+        for judge, stage in stages.items():
+            yield from _answers(stage.read(number, ScorePart), judge, kept, label_ids)
+        for tests in kept.values():
+            for questions in tests.values():
+                tiles.update(tile for question in questions for tile in question.tiles)
+                yield question_row(questions)
     yield from tile_rows(sorted(tiles), results.job.corpus)
+
+
+def _answers(part: ScorePart, judge: str, kept: Asked, label_ids: Mapping[str, int]) -> Iterator[AnswerRow]:
+    """One judge's answers about a block of features; its questions go into `kept`."""
+    asked = by_test(part.questions)
+    for feature, tests in asked.items():
+        for test, questions in tests.items():
+            known = kept.setdefault(feature, {}).setdefault(test, questions)
+            assert known == questions, f"{judge} was asked other questions of feature {feature}."
+    for label, answers in part.answers.items():
+        if ":" in label or label in label_ids:
+            yield from answer_rows(label, answers, judge, asked, label_ids)
 
 
 def by_test(questions: Iterable[Question]) -> Asked:
