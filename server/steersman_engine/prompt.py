@@ -11,12 +11,19 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-END_TOKENS = ("<|eot_id|>", "<|im_end|>")
-"""Tokens that end a message in Llama 3's and ChatML's templates, beside the tokenizer's own."""
-PLACEHOLDER = "\ufdd0"
-"""A character that Unicode keeps out of texts."""
+from steersman_engine.rendering import (
+    END_TOKENS,
+    Message,
+    Rendered,
+    Span,
+    Tools,
+    rendered,
+    strings_in,
+    template_of,
+)
+
 ROLES = ("system", "user", "assistant")
-"""A token's role is its index here."""
+"""A token's role is its index here; what a tool answered counts as the user's."""
 
 
 class Kind(IntEnum):
@@ -44,46 +51,41 @@ class Prompt:
         return len(self.token_ids)
 
 
-def render(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], *, generate: bool) -> Prompt:
-    """Apply the model's chat template to `messages`, each with a `role` and a `content`.
+def render(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Message],
+    *,
+    generate: bool,
+    tools: Tools | None = None,
+) -> Prompt:
+    """Apply the model's chat template to `messages`, and to the `tools` that the model may call.
 
     With `generate` it ends where the assistant's answer begins.
 
     Raises:
-        ValueError: The template refuses the conversation, or does not write messages one after
-            another so that a token's role could be told.
+        ValueError: The template refuses the conversation, leaves a part of it out, or does not write messages
+            one after another so that a token's role could be told.
     """
-    text, starts = "", []
-    for count in range(1, len(messages) + 1):
-        longer = _template(tokenizer, messages[:count], generate=False)
-        if not longer.startswith(text):
-            raise ValueError("The chat template rewrites earlier messages when one is added.")
-        starts.append(len(text))
-        text = longer
-    whole = _template(tokenizer, messages, generate=generate)
-    if not whole.startswith(text):
-        raise ValueError("The chat template rewrites earlier messages before an answer.")
-
-    contents = _contents(tokenizer, messages, whole, generate=generate)
-
+    written = rendered(tokenizer, messages, tools, generate=generate)
     special = special_tokens(tokenizer)
-    if any(token in written for message in messages for written in message.values() for token in special):
-        ids, offsets = _encode_literally(tokenizer, whole, messages, contents)
+    if any(token in text for text in strings_in([messages, tools]) for token in special):
+        ids, offsets = _encode_literally(tokenizer, written, messages, tools)
     else:
-        encoded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
+        encoded = tokenizer(written.text, add_special_tokens=False, return_offsets_mapping=True)
         ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
-        if ids != _template(tokenizer, messages, generate=generate, tokenize=True):
+        if ids != template_of(tokenizer, tools)(messages, generate=generate, tokenize=True):
             raise ValueError("The tokenizer and its chat template disagree on the token ids.")
 
     roles, kinds, turn = [], [], 0
-    last_role = "assistant" if generate else messages[-1]["role"]
+    speakers = ["user" if message["role"] == "tool" else message["role"] for message in messages]
+    last_role = "assistant" if generate else speakers[-1]
     end_ids = end_token_ids(tokenizer)
     for position, (token_id, (begin, _)) in enumerate(zip(ids, offsets, strict=True)):
-        while turn + 1 < len(messages) and begin >= starts[turn + 1]:
+        while turn + 1 < len(messages) and begin >= written.starts[turn + 1]:
             turn += 1
-        role = last_role if begin >= len(text) else messages[turn]["role"]
+        role = last_role if begin >= written.end else speakers[turn]
         roles.append(ROLES.index(role))
-        low, high = contents[turn]
+        low, high = written.contents[turn]
         if position == 0:
             kinds.append(Kind.BOS)
         elif low <= begin < high:
@@ -91,7 +93,7 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], *
         else:
             kinds.append(Kind.END if token_id in end_ids else Kind.TEMPLATE)
     if messages[0]["role"] != "system":  # then what ends before its content is the template's own
-        added = [p for p, k in enumerate(kinds) if k is Kind.END and offsets[p][0] < contents[0][0]]
+        added = [p for p, k in enumerate(kinds) if k is Kind.END and offsets[p][0] < written.contents[0][0]]
         for position in range(added[-1] + 1 if added else 0):
             roles[position] = ROLES.index("system")
     return Prompt(tuple(ids), tuple(roles), tuple(kinds))
@@ -133,29 +135,27 @@ def _literal_tokenizer(tokenizer: PreTrainedTokenizerBase) -> Any:
 
 
 def _encode_literally(
-    tokenizer: PreTrainedTokenizerBase,
-    text: str,
-    messages: list[dict[str, str]],
-    contents: list[tuple[int, int]],
+    tokenizer: PreTrainedTokenizerBase, written: Rendered, messages: Sequence[Message], tools: Tools | None
 ) -> tuple[list[int], list[tuple[int, int]]]:
     """Token ids and offsets of a rendered conversation, in which only the template writes special tokens.
 
     A tokenizer cuts a text at its special tokens before anything else, and so does this, but not at
-    those inside the spans `contents`: what somebody wrote cannot end his message and begin another's.
+    those inside a message's content: what somebody wrote cannot end his message and begin another's.
 
     Raises:
         ValueError: A special token stands in what a message says, and the template does not write it
             as it is, so that it could not be told from the template's own.
     """
-    special = special_tokens(tokenizer)
-    for message, (low, high) in zip(messages, contents, strict=True):
-        others = [value for name, value in message.items() if name != "content"]
-        hidden = [message["content"]] if low == high else []  # rewritten by the template
-        for token in special:
-            if any(token in written for written in others + hidden):
-                raise ValueError(
-                    f"A message holds the special token {token!r} where the model would obey it."
-                )
+    text, special = written.text, special_tokens(tokenizer)
+    contents: list[Span] = []
+    obeyed: list[Any] = [tools]
+    for message, (low, high) in zip(messages, written.contents, strict=True):
+        literal = low < high and not message.get("tool_calls")
+        contents += [(low, high)] if literal else []
+        obeyed += [value for name, value in message.items() if name != "content" or not literal]
+    for token in special:
+        if any(token in given for given in strings_in(obeyed)):
+            raise ValueError(f"A message holds the special token {token!r} where the model would obey it.")
     longest_first = sorted(special, key=len, reverse=True)
     ids, offsets, start = [], [], 0
 
@@ -174,46 +174,6 @@ def _encode_literally(
         start = high
     take(len(text))
     return ids, offsets
-
-
-def _contents(
-    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], whole: str, *, generate: bool
-) -> list[tuple[int, int]]:
-    """Where the template put each message's content, as it is or stripped; nowhere is an empty span.
-
-    The template is asked to write a placeholder in place of each, which shows what it puts around them.
-    """
-    placeholders = [message | {"content": PLACEHOLDER} for message in messages]
-    around = _template(tokenizer, placeholders, generate=generate).split(PLACEHOLDER)
-    spans, at = [], 0
-    if len(around) == len(messages) + 1:
-        for message, before in zip(messages, around, strict=False):
-            at += len(before)
-            written = (message["content"], message["content"].strip())
-            end = next((at + len(text) for text in written if whole.startswith(text, at)), at)
-            spans.append((at, end))
-            at = end
-        if whole[at:] == around[-1]:
-            return spans
-    return [(len(whole), len(whole))] * len(messages)
-
-
-def _template(
-    tokenizer: PreTrainedTokenizerBase,
-    messages: list[dict[str, str]],
-    *,
-    generate: bool,
-    tokenize: bool = False,
-) -> Any:
-    if tokenizer.chat_template is None:
-        raise ValueError("The tokenizer has no chat template: this is no chat model.")
-    try:
-        rendered = tokenizer.apply_chat_template(
-            messages, tokenize=tokenize, add_generation_prompt=generate, return_dict=False
-        )
-    except Exception as error:  # whatever a template, which is a program, raises
-        raise ValueError(f"The chat template refuses the conversation: {error}") from error
-    return rendered
 
 
 def end_token_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
