@@ -147,7 +147,7 @@ def sweep_html(sweep: "Sweep") -> str:
             if row.steering
             else "plain",
             number(row.plain_logprob),
-            row.message.content,
+            row.message.content or "",
         )
         for row in sweep.data
     ]

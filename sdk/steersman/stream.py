@@ -26,8 +26,11 @@ from steersman.types import (
     FinishReason,
     Moderation,
     SteeringReceipt,
+    ToolCall,
+    ToolCallDelta,
     Usage,
 )
+from steersman.types.tools import whole_calls
 
 DONE = b"[DONE]"
 C = TypeVar("C", ChatCompletionChunk, Completion)
@@ -49,6 +52,7 @@ class Answer(Generic[C]):
         self.attribution: list[ChoiceAttribution] | None = None
         self.usage: Usage | None = None
         self._texts: dict[int, list[str]] = {}
+        self._calls: list[ToolCallDelta] = []
         self._reasons: dict[int, FinishReason] = {}
 
     @property
@@ -90,6 +94,8 @@ class Answer(Generic[C]):
         chunk = decode(event.data, self._chunk)
         for choice in chunk.choices:
             self._texts.setdefault(choice.index, []).append(_text(choice))
+            if isinstance(choice, ChunkChoice) and choice.index == 0:
+                self._calls += choice.delta.tool_calls or ()
             if choice.finish_reason is not None:
                 self._reasons[choice.index] = choice.finish_reason
         self.steering = chunk.steering or self.steering
@@ -198,15 +204,22 @@ class ChatMessage(Answer[ChatCompletionChunk]):
     _chunk = ChatCompletionChunk
 
     @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The first choice's calls so far; the arguments of the last may still be incomplete."""
+        return whole_calls(self._calls)
+
+    @property
     def message(self) -> AnswerMessage:
         """The first choice so far, as a message to go on from: `messages + [stream.message]`."""
-        return AnswerMessage(role="assistant", content=self.text, refusal=None)
+        calls = self.tool_calls or None
+        content = self.text or (None if calls else "")
+        return AnswerMessage(role="assistant", content=content, refusal=None, tool_calls=calls)
 
 
 class ChatStream(ChatMessage, Stream[ChatCompletionChunk]):
     """A chat's answer as it is written: iterate over it, in a `with` block if you may stop early.
 
-    `text`, `finish_reason`, `steering`, `moderation`, `attribution`, `usage` and `message` fill up meanwhile.
+    `text`, `tool_calls`, `finish_reason`, `steering`, `attribution`, `usage` and the rest fill up meanwhile.
     """
 
 

@@ -25,8 +25,10 @@ CODES = {
     "invalid_value": Code(400, "A field holds what it may not, or two fields contradict each other."),
     "missing_required_parameter": Code(400, "A field that is needed is absent or null."),
     "unknown_parameter": Code(400, "No such field; the message names the nearest."),
-    "unsupported_parameter": Code(400, "OpenAI has this field and this server cannot do what it asks."),
-    "unsupported_value": Code(400, "OpenAI has this value and this server cannot do what it asks."),
+    "unsupported_parameter": Code(
+        400, "OpenAI has this field; this server or its model cannot do what it asks."
+    ),
+    "unsupported_value": Code(400, "OpenAI has this value; this server or its model cannot do what it asks."),
     "empty_array": Code(400, "A list that must hold something is empty."),
     "empty_string": Code(400, "A text that must hold something is empty."),
     "array_above_max_length": Code(400, "A list is too long."),

@@ -17,6 +17,7 @@ from steersman_engine.engine import Engine
 from steersman_engine.prompt import end_token_ids
 from steersman_engine.serving import Loaded
 from steersman_server.answers.token_texts import TokenTexts
+from steersman_server.tool_syntax import ToolSyntax, syntax_of
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ class ServedModel:
     def stop_token_ids(self) -> frozenset[int]:
         """The tokens that end an answer."""
         return frozenset(end_token_ids(self.tokenizer))
+
+    @cached_property
+    def tool_syntax(self) -> ToolSyntax | str:
+        """How the model writes calls of tools, or why it has none."""
+        return syntax_of(self.tokenizer)
 
     @cached_property
     def texts(self) -> TokenTexts:

@@ -24,6 +24,8 @@ def schema(inner):
     return {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": inner}}}
 
 
+TOOL = {"type": "function", "function": {"name": "f"}}
+CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 NO_CONTROL = {"interventions": [], "scopes": []}
 
 WITHOUT_EFFECT = [
@@ -71,7 +73,8 @@ REFUSED = [
     (message(content=None), "messages[1].content", "missing_required_parameter"),
     (message(content=5), "messages[1].content", "invalid_type"),
     (message(role="tool"), "messages[1].role", "unsupported_value"),
-    (message(tool_calls=[{}]), "messages[1].tool_calls", "unsupported_parameter"),
+    (message(role="assistant", tool_calls=[CALL]), "messages[1].tool_calls", "unsupported_parameter"),
+    (message(tool_calls=[{}]), "messages[1].tool_calls[0].id", "missing_required_parameter"),
     (message(audio={}), "messages[1].audio", "unsupported_parameter"),
     (message(colour="red"), "messages[1].colour", "unknown_parameter"),
     (part(type="image_url", image_url={}), "messages[1].content[1].type", "unsupported_value"),
@@ -88,7 +91,9 @@ REFUSED = [
     ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "integer_above_max_value"),
     ({"chat_template_kwargs": {"enable_thinking": False}}, "chat_template_kwargs", "unsupported_value"),
     ({"include_stop_str_in_output": True}, "include_stop_str_in_output", "unsupported_value"),
-    ({"tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
+    ({"tools": [TOOL]}, "tools", "unsupported_parameter"),
+    ({"tools": [{"type": "function"}]}, "tools[0].function", "missing_required_parameter"),
+    ({"tools": [TOOL | {"type": "custom"}]}, "tools[0].type", "unsupported_value"),
     ({"tool_choice": "required"}, "tool_choice", "unsupported_value"),
     ({"functions": [{}]}, "functions", "unsupported_parameter"),
     ({"response_format": {"type": "xml"}}, "response_format.type", "invalid_value"),
@@ -247,7 +252,7 @@ def test_an_unknown_choice_is_answered_with_those_there_are(http):
 
 
 @pytest.mark.parametrize(
-    "fields", [{"tools": [{"type": "function"}]}, {"tool_choice": "required"}, {"functions": [{}]}], ids=str
+    "fields", [{"tools": [TOOL]}, {"tool_choice": "required"}, {"functions": [{}]}], ids=str
 )
 def test_who_asks_for_tools_is_told_what_to_do_instead(http, fields):
     assert "response_format" in post(http, request(fields)).json()["error"]["message"]

@@ -132,6 +132,6 @@ def _bad(features: Sequence[int], model: str) -> list[Ask]:
         ({"messages": []}, 400, "empty_array"),
         ({"max_tokens": "8"}, 400, "invalid_type"),
         ({"messages": [{"role": "user", "content": "long " * 40_000}]}, 400, "context_length_exceeded"),
-        ({"tools": [{"type": "function"}]}, 400, "unsupported_parameter"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "unsupported_parameter"),
     ]
     return [Ask("bad", body=chat("Hi", 4) | fields, refused=(status, code)) for fields, status, code in wrong]

@@ -14,11 +14,13 @@ from steersman.types import (
     CompletionRequest,
     Condition,
     EditLike,
+    FunctionTool,
     Messages,
     ResponseFormat,
     StreamOptions,
     Sweep,
     SweepRequest,
+    ToolChoice,
     Variant,
 )
 
@@ -57,6 +59,9 @@ class ChatOptions(AnswerOptions, total=False):
     logprobs: bool
     top_logprobs: int | None
     response_format: ResponseFormat | JSON | None
+    tools: Iterable[FunctionTool | JSON]
+    tool_choice: ToolChoice | JSON | None
+    parallel_tool_calls: bool
     stream_options: StreamOptions | JSON | None
 
 

@@ -107,6 +107,20 @@ from steersman.types.steering import (
 )
 from steersman.types.sweeps import Sweep, SweepRequest, SweepRow
 from steersman.types.tokens import Detokenized, DetokenizeRequest, TokenizeRequest, TokenizerInfo, Tokens
+from steersman.types.tools import (
+    AllowedTools,
+    AllowedToolSet,
+    FunctionCall,
+    FunctionCallDelta,
+    FunctionDefinition,
+    FunctionName,
+    FunctionTool,
+    NamedTool,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
+    ToolName,
+)
 from steersman.types.usage import Usage
 from steersman.types.variants import Deleted, Variant, VariantImport, VariantList, VariantName, VariantRequest
 
@@ -119,6 +133,8 @@ __all__ = [
     "Aborts",
     "ActivationOptions",
     "Aggregate",
+    "AllowedToolSet",
+    "AllowedTools",
     "AnswerMessage",
     "AppliedEdit",
     "AttributeRequest",
@@ -163,6 +179,11 @@ __all__ = [
     "FeatureMap",
     "FeaturePage",
     "FinishReason",
+    "FunctionCall",
+    "FunctionCallDelta",
+    "FunctionDefinition",
+    "FunctionName",
+    "FunctionTool",
     "Health",
     "Indices",
     "InspectRequest",
@@ -188,6 +209,7 @@ __all__ = [
     "ModerationNote",
     "ModerationResult",
     "ModerationResults",
+    "NamedTool",
     "NeighborFeature",
     "NeighborsRequest",
     "NextToken",
@@ -221,6 +243,10 @@ __all__ = [
     "TokenizeRequest",
     "TokenizerInfo",
     "Tokens",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolChoice",
+    "ToolName",
     "TopK",
     "Unit",
     "Usage",

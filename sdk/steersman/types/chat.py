@@ -12,9 +12,10 @@ from steersman.types.moderation import Moderation
 from steersman.types.response_format import ResponseFormat
 from steersman.types.sampling import SamplingFields
 from steersman.types.steering import Aborts, Edits, SteeringReceipt
+from steersman.types.tools import FunctionTool, ToolChoice
 from steersman.types.usage import Usage
 
-FinishReason = Literal["stop", "length", "content_filter"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 """`content_filter`: a condition of `abort_when` held, which `steering.abort` tells, or moderation ended the
 answer, which `moderation` tells."""
 
@@ -44,6 +45,12 @@ class ChatRequest(SamplingFields, frozen=True, forbid_unknown_fields=True, omit_
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     """Needs `logprobs`."""
     response_format: ResponseFormat | None = None
+    tools: Annotated[tuple[FunctionTool, ...], Meta(max_length=128)] = ()
+    """What the model may call; it needs a model whose chat template knows tools."""
+    tool_choice: ToolChoice | None = None
+    """Whether it must call one, and which."""
+    parallel_tool_calls: bool = True
+    """Whether it may make several calls in one answer."""
     stream: bool = False
     stream_options: StreamOptions | None = None
     """Needs `stream`."""

@@ -10,6 +10,7 @@ from steersman.types.chat import FinishReason
 from steersman.types.logprobs import ChoiceLogprobs
 from steersman.types.moderation import Moderation
 from steersman.types.steering import SteeringReceipt
+from steersman.types.tools import ToolCallDelta
 from steersman.types.usage import Usage
 
 
@@ -18,6 +19,7 @@ class Delta(Struct, frozen=True, omit_defaults=True):
 
     role: Literal["assistant"] | None = None
     content: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
 
 
 class ChunkChoice(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
 
-from steersman.types import FinishReason
+from steersman.types import FinishReason, ToolCallDelta
 from steersman_engine.edits import EditReport
 from steersman_engine.engine import (
     Abort,
@@ -24,6 +24,7 @@ from steersman_engine.engine import (
 from steersman_server.answers.detokenizer import Detokenizer
 from steersman_server.answers.stop_strings import StopStrings
 from steersman_server.moderation.moderator import Guard
+from steersman_server.plans.calling import Calling
 
 FINISH: dict[Finish, FinishReason] = {
     "stop": "stop",
@@ -38,6 +39,8 @@ class Piece:
     """A part of an answer."""
 
     text: str = ""
+    calls: list[ToolCallDelta] = field(default_factory=list)
+    """What is new of calls of tools."""
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     """Of the tokens that make it, if asked for; those of a text that is held back come with it."""
     features: list[TokenFeatures] = field(default_factory=list)
@@ -55,10 +58,12 @@ class Answer:
         stops: tuple[str, ...],
         engine: Engine,
         tokenizer: PreTrainedTokenizerBase,
+        calling: Calling | None = None,
     ) -> None:
         self.request = request
         self._engine = engine
-        self._detokenizer = Detokenizer(tokenizer)
+        self._detokenizer = Detokenizer(tokenizer, shown=calling.special.values() if calling else ())
+        self._calls = calling.reader() if calling else None
         self._stops = StopStrings(stops)
         self._all_ids: list[int] = []
         self._ends: list[int] = []  # length of the text after each token
@@ -142,8 +147,19 @@ class Answer:
             self._cut = True
         text = await self._guarded(text)
         self._num_chars += len(text)
+        text, calls = self._parted(text)
         num_ready = self._num_ready()
-        return Piece(text, self._ready(text, num_ready), self._known(num_ready), self.finish_reason)
+        logprobs = self._ready(num_ready, given=bool(text or calls))
+        return Piece(text, calls, logprobs, self._known(num_ready), self.finish_reason)
+
+    def _parted(self, text: str) -> tuple[str, list[ToolCallDelta]]:
+        """The text without its calls of tools, and what is new of those."""
+        if self._calls is None:
+            return text, []
+        parted = self._calls.push(text, last=self.finish_reason is not None)
+        if self.finish_reason == "stop" and self._calls.called:
+            self.finish_reason = "tool_calls"
+        return parted
 
     async def _guarded(self, text: str) -> str:
         """The text that moderation lets through."""
@@ -159,13 +175,14 @@ class Answer:
         """Tokens whose text has been given out."""
         count = self._num_kept
         if self.finish_reason is None:
-            while count and self._ends[count - 1] > self._num_chars:
+            given = self._num_chars - (self._calls.num_held if self._calls else 0)
+            while count and self._ends[count - 1] > given:
                 count -= 1
         return count
 
-    def _ready(self, text: str, num_ready: int) -> list[TokenLogprobs]:
-        """The log probabilities of the tokens that have been given out with `text`."""
-        if not self._logprobs or not (text or self.finish_reason):
+    def _ready(self, num_ready: int, *, given: bool) -> list[TokenLogprobs]:
+        """The log probabilities of the tokens that have been given out with a text or a call."""
+        if not self._logprobs or not (given or self.finish_reason):
             return []
         ready = self._logprobs[self._num_logprobs : num_ready]
         self._num_logprobs = max(num_ready, self._num_logprobs)

@@ -1,5 +1,7 @@
 """Text from tokens, as they come."""
 
+from collections.abc import Collection
+
 from transformers import PreTrainedTokenizerBase
 
 REPLACEMENT = "\ufffd"
@@ -8,15 +10,15 @@ MAX_HELD = 8
 
 
 class Detokenizer:
-    """Text of one answer's tokens, never a part of a character; special tokens have none.
+    """Text of one answer's tokens, never a part of a character; special tokens have none unless `shown`.
 
     Only the tokens since the last two whole characters are decoded, so a token costs the same
     however long the answer is.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, shown: Collection[int] = ()) -> None:
         self._tokenizer = tokenizer
-        self._special = frozenset(tokenizer.all_special_ids)
+        self._special = frozenset(tokenizer.all_special_ids).difference(shown)
         self._context: list[int] = []
         self._pending: list[int] = []
         self._given = 0  # characters of the context's text

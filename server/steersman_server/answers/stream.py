@@ -86,7 +86,7 @@ async def events_of(
                     if opening is not None:
                         yield _frame(opening)
                 active = await work.activations([(index, piece)])
-                if piece.text or piece.logprobs or active:
+                if piece.text or piece.calls or piece.logprobs or active:
                     yield _frame(chunks.piece(index, piece, so_far(), active))
                 if piece.finish is not None:
                     ended.add(index)

@@ -50,7 +50,7 @@ class Work:
     ) -> "Work":
         """Ready to begin."""
         answers = [
-            Answer(request, plan.stops, served.engine, served.tokenizer)
+            Answer(request, plan.stops, served.engine, served.tokenizer, plan.calling)
             for plan in plans
             for request in plan.requests
         ]
@@ -81,6 +81,7 @@ class Work:
         async with aclosing(self.pieces()) as parts:
             async for index, piece in parts:
                 texts[index].append(piece.text)
+                wholes[index].calls += piece.calls
                 wholes[index].logprobs += piece.logprobs
                 wholes[index].features += piece.features
         for whole, parts_of in zip(wholes, texts, strict=True):

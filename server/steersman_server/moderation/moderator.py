@@ -4,7 +4,16 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from steersman.types import Message, Moderation, ModerationFailure, ModerationResult, ModerationResults
+import msgspec
+
+from steersman.types import (
+    FunctionTool,
+    Message,
+    Moderation,
+    ModerationFailure,
+    ModerationResult,
+    ModerationResults,
+)
 from steersman_catalog.moderation import CATEGORIES, Category
 from steersman_engine.edits import EditReport
 from steersman_server.errors import RequestError
@@ -27,8 +36,19 @@ class Text:
 
 
 def texts_of(messages: Sequence[Message], param: str = "messages") -> list[Text]:
-    """What messages say, whoever says it."""
-    return [Text(f"{param}[{index}].content", message.text) for index, message in enumerate(messages)]
+    """What messages say, whoever says it, and what they call."""
+    texts = [Text(f"{param}[{index}].content", message.text) for index, message in enumerate(messages)]
+    for index, message in enumerate(messages):
+        for place, call in enumerate(message.tool_calls or ()):
+            where = f"{param}[{index}].tool_calls[{place}].function.arguments"
+            texts.append(Text(where, call.function.arguments))
+    return texts
+
+
+def texts_of_tools(tools: Sequence[FunctionTool]) -> list[Text]:
+    """What the model is told of tools."""
+    encoded = (msgspec.json.encode(tool.function).decode() for tool in tools)
+    return [Text(f"tools[{index}]", text) for index, text in enumerate(encoded)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

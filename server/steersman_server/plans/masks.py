@@ -1,7 +1,7 @@
 """Which tokens may come next: answers of a given form, and answers that may not end yet."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,8 +21,8 @@ WHITESPACE = r"[ \n]{0,8}"
 MakeMask = Callable[[], LogitMask]
 
 
-class JsonMask:
-    """Tokens that keep an answer on the way to JSON of some schema (`llguidance` knows which)."""
+class GrammarMask:
+    """Tokens that keep an answer on the way to a text of some grammar (`llguidance` knows which)."""
 
     def __init__(self, matcher: LLMatcher, vocabulary: int, ends: frozenset[int]) -> None:
         self._matcher = matcher
@@ -73,22 +73,56 @@ def json_masks(
     Raises:
         RequestError: The schema cannot be held to.
     """
+    schema = schema_of(asked)
+    if schema is None:
+        return None
+    try:
+        return grammar_masks(json_grammar(schema), tokenizer, ends)
+    except ValueError as error:
+        message = f"This schema cannot be held to: {error}"
+        param = "response_format.json_schema.schema"
+        raise RequestError(message, param=param, code="invalid_value") from error
+
+
+def schema_of(asked: ResponseFormat | None) -> dict[str, Any] | None:
+    """The schema of an answer's text, or None if any text will do."""
     match asked:
         case JsonObjectFormat():
-            schema: dict[str, Any] = {"type": "object"}
+            return {"type": "object"}
         case JsonSchemaFormat(json_schema):
-            schema = json_schema.schema_
+            return json_schema.schema_
         case _:
             return None
-    known = _known(tokenizer)
-    grammar = LLMatcher.grammar_from_json_schema(
-        json.dumps(schema), overrides={"whitespace_pattern": WHITESPACE, "whitespace_flexible": True}
-    )
-    matcher = LLMatcher(known, grammar, log_level=0)
+
+
+def json_rule(schema: Mapping[str, Any], *, lenient: bool = False) -> str:
+    """A schema with our options; `lenient` passes over what the library does not know in it."""
+    options = {"whitespace_pattern": WHITESPACE, "whitespace_flexible": True, "lenient": lenient}
+    return json.dumps({**schema, "x-guidance": options})
+
+
+def json_grammar(schema: Mapping[str, Any], *, lenient: bool = False) -> str:
+    """A grammar of nothing but JSON of a schema."""
+    return LLMatcher.grammar_from_json_schema(json_rule(schema, lenient=lenient))
+
+
+def grammar_masks(grammar: str, tokenizer: PreTrainedTokenizerBase, ends: frozenset[int]) -> MakeMask:
+    """What makes a mask for each answer that keeps it to a grammar.
+
+    Raises:
+        ValueError: It is none, or a schema in it cannot be held to.
+    """
+    matcher = LLMatcher(_known(tokenizer), grammar, log_level=0)
     if matcher.is_error():
-        message = f"This schema cannot be held to: {matcher.get_error().splitlines()[0][:300]}"
-        raise RequestError(message, param="response_format.json_schema.schema", code="invalid_value")
-    return lambda: JsonMask(matcher.deep_copy(), len(tokenizer), ends)
+        raise ValueError(matcher.get_error().splitlines()[0][:300])
+    return lambda: GrammarMask(matcher.deep_copy(), len(tokenizer), ends)
+
+
+def special_in_grammars(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """Those of `texts` that are tokens which a grammar has to name: it cannot spell them."""
+    known = _known(tokenizer)
+    added = {token.content: token_id for token_id, token in tokenizer.added_tokens_decoder.items()}
+    return {text: added[text] for text in texts if text in added and known.is_special_token(added[text])}
 
 
 @lru_cache(maxsize=2)

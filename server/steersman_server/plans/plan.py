@@ -10,6 +10,7 @@ from steersman_engine.engine import GenerateRequest, LogitMask, Sampling
 from steersman_engine.prompt import Prompt
 from steersman_server.config import ServerConfig
 from steersman_server.errors import RequestError
+from steersman_server.plans.calling import Calling
 from steersman_server.plans.masks import MakeMask, OpenEndMask
 from steersman_server.plans.steering import Steering, check_effect
 from steersman_server.served import ServedModel
@@ -27,6 +28,8 @@ class Plan:
     steering: Steering
     seed: int
     """The one given, or the one drawn."""
+    calling: Calling | None = None
+    """The tools that may be called."""
 
     @property
     def max_tokens(self) -> int:
@@ -47,6 +50,7 @@ def plan(
     logprobs: int | None = None,
     watch: int | None = None,
     make_mask: MakeMask | None = None,
+    calling: Calling | None = None,
     probes: tuple[AffineEdit, ...] = (),
 ) -> Plan:
     """Check limits, and say it in the engine's words.
@@ -91,6 +95,7 @@ def plan(
         stops=(fields.stop,) if isinstance(fields.stop, str) else fields.stop or (),
         steering=steering,
         seed=seed,
+        calling=calling,
     )
 
 

@@ -6,6 +6,8 @@ from steersman.types import Message
 from steersman_engine.prompt import Prompt, from_tokens, render
 from steersman_server.config import ServerConfig
 from steersman_server.errors import RequestError
+from steersman_server.plans.calling import Calling
+from steersman_server.plans.tool_turns import check_tool_turns, fields_of_tools
 from steersman_server.requests.validation import check_length
 from steersman_server.served import ServedModel
 
@@ -17,20 +19,23 @@ def conversation(
     *,
     generate: bool = True,
     param: str = "messages",
+    calling: Calling | None = None,
 ) -> Prompt:
-    """The chat template around some messages; with `generate` it ends where the answer begins.
+    """The chat template around some messages, and tools; with `generate` it ends where the answer begins.
 
     Raises:
         RequestError: The template refuses them, or they are more than the server takes.
     """
     check_length(messages, config.max_messages, param)
+    check_tool_turns(messages, served, param, answered=generate)
     dicts = []
     for message in messages:
         role = "system" if message.role == "developer" else message.role
         named = {} if message.name is None else {"name": message.name}
-        dicts.append({"role": role, "content": message.text, **named})
+        dicts.append({"role": role, "content": message.text, **named, **fields_of_tools(message)})
     try:
-        prompt = render(served.tokenizer, dicts, generate=generate)
+        tools = calling and calling.tools
+        prompt = render(served.tokenizer, dicts, generate=generate, tools=tools)
     except ValueError as error:
         raise RequestError(str(error), param=param, code="invalid_value") from error
     return fitting(prompt, served, config, param)

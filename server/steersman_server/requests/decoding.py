@@ -13,7 +13,7 @@ from steersman_server.requests.validation import excerpt, explain
 T = TypeVar("T", bound=msgspec.Struct)
 Fields = dict[str, msgspec.Raw]
 
-OPAQUE = frozenset({"response_format", "controller"})
+OPAQUE = frozenset({"response_format", "controller", "tools"})
 """Fields in which null may have a meaning of its own."""
 
 _decode_fields = msgspec.json.Decoder(Fields).decode

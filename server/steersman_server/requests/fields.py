@@ -29,8 +29,9 @@ class OtherField:
 ANY = OtherField(dict[str, msgspec.Raw])
 TEXT = OtherField(str)
 REFUSED = OtherField(Any, (), "unsupported_parameter")
-NO_TOOLS = (
-    "This server answers with text and calls no tools. For an answer of a given form use response_format."
+NO_FUNCTIONS = (
+    "`tools` and `tool_choice` have taken its place, for models that know tools. For an answer of a given"
+    " form use response_format."
 )
 
 OPENAI = {
@@ -44,15 +45,12 @@ OPENAI = {
     "service_tier": TEXT,
     "store": OtherField(bool),
     "user": TEXT,
-    # for models that reason, or call tools
-    "parallel_tool_calls": OtherField(bool),
+    # for models that reason
     "reasoning_effort": OtherField(Efforts),
     "verbosity": OtherField(Literal["low", "medium", "high"]),
-    "function_call": OtherField(Any, ("none", "auto"), why=NO_TOOLS),
-    "functions": OtherField(list[Any], ([],), "unsupported_parameter", NO_TOOLS),
-    "tool_choice": OtherField(Any, ("none", "auto"), why=NO_TOOLS),
-    "tools": OtherField(list[Any], ([],), "unsupported_parameter", NO_TOOLS),
     # what it does not do
+    "function_call": OtherField(Any, ("none", "auto"), why=NO_FUNCTIONS),
+    "functions": OtherField(list[Any], ([],), "unsupported_parameter", NO_FUNCTIONS),
     "audio": REFUSED,
     "modalities": OtherField(list[str], (["text"],)),
     "moderation": REFUSED,

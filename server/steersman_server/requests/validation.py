@@ -17,7 +17,7 @@ STEP = re.compile(r"([^.\[\]]+)")
 TYPE_NAMES = {"str": "a string", "int": "an integer", "float": "a number", "bool": "a boolean"}
 TYPE_NAMES |= {"array": "an array", "object": "an object", "null": "null"}
 
-OTHER_ROLES = ("tool", "function")
+OTHER_ROLES = ("function",)
 """Roles of OpenAI's that no message here may have."""
 
 Explain = Callable[[str, Any, re.Match[str], Any], RequestError]

@@ -24,6 +24,7 @@ from steersman.types import (
     SteeringReceipt,
     Usage,
 )
+from steersman.types.tools import whole_calls
 from steersman_server.account import account_of
 from steersman_server.answers.answer import Piece
 from steersman_server.answers.explanation import Explanation
@@ -31,7 +32,8 @@ from steersman_server.answers.likelihoods import chat_logprobs
 from steersman_server.answers.work import Work
 from steersman_server.disconnect import until_disconnect
 from steersman_server.errors import RequestError, error_responses
-from steersman_server.moderation.moderator import texts_of
+from steersman_server.moderation.moderator import texts_of, texts_of_tools
+from steersman_server.plans.calling import calling
 from steersman_server.plans.intent import intended
 from steersman_server.plans.masks import json_masks
 from steersman_server.plans.models import choose_model
@@ -61,10 +63,10 @@ async def create_chat_completion(
     options = stream_options(data.stream_options, stream=data.stream)
     check_insight(request, data)
     model, work = await asyncio.to_thread(_prepare, data, running)
-    await work.admit(running.moderator, texts_of(data.messages))
+    await work.admit(running.moderator, [*texts_of(data.messages), *texts_of_tools(data.tools)])
     account_of(request).begin(work)
     identity = Identity.new("chatcmpl", model, running.served.fingerprint)
-    chunks = ChatChunks(identity, running, with_logprobs=data.logprobs)
+    chunks = ChatChunks(identity, running, with_logprobs=data.logprobs, with_tools=bool(data.tools))
     if data.stream:
         return await stream(request, work, chunks, options)
     return Response(await until_disconnect(request, _complete(work, chunks)))
@@ -76,9 +78,11 @@ def _prepare(data: ChatRequest, running: Running) -> tuple[str, Work]:
         message = "`top_logprobs` needs `logprobs` to be true."
         raise RequestError(message, param="top_logprobs", code="invalid_value")
     model = choose_model(data.model, served, running.variants)
+    make_mask = json_masks(data.response_format, served.tokenizer, served.stop_token_ids)
+    offered = calling(data, served)
     made = plan(
         data,
-        conversation(data.messages, served, running.config),
+        conversation(data.messages, served, running.config, calling=offered),
         intended(data, model, running),
         served,
         running.config,
@@ -87,7 +91,8 @@ def _prepare(data: ChatRequest, running: Running) -> tuple[str, Work]:
         logprobs=data.top_logprobs or 0 if data.logprobs else None,
         watch=data.activations and data.activations.top_k,
         probes=running.moderator.signals.probes,
-        make_mask=json_masks(data.response_format, served.tokenizer, served.stop_token_ids),
+        make_mask=offered.make_mask if offered else make_mask,
+        calling=offered,
     )
     explanation = data.attribution and Explanation.of(
         data.attribution,
@@ -107,7 +112,7 @@ async def _complete(work: Work, chunks: "ChatChunks") -> ChatCompletion:
         choices.append(
             Choice(
                 index=index,
-                message=AnswerMessage(role="assistant", content=piece.text, refusal=None),
+                message=_message(piece),
                 finish_reason=answer.finish_reason,
                 logprobs=chunks.logprobs(piece),
             )
@@ -128,6 +133,13 @@ async def _complete(work: Work, chunks: "ChatChunks") -> ChatCompletion:
     )
 
 
+def _message(piece: Piece) -> AnswerMessage:
+    """A whole answer; there is no content where there is nothing but calls."""
+    calls = whole_calls(piece.calls) or None
+    content = piece.text or (None if calls else "")
+    return AnswerMessage(role="assistant", content=content, refusal=None, tool_calls=calls)
+
+
 @dataclass(frozen=True, slots=True)
 class ChatChunks:
     """Makes the events of a streamed chat."""
@@ -135,16 +147,20 @@ class ChatChunks:
     identity: Identity
     running: Running
     with_logprobs: bool
+    with_tools: bool = False
+    """Whether there may be no content."""
 
     def begin(self, index: int) -> ChatCompletionChunk:
         """Whose words follow."""
-        return self._choice(index, Delta(role="assistant", content=""))
+        return self._choice(index, Delta(role="assistant", content=None if self.with_tools else ""))
 
     def piece(
         self, index: int, piece: Piece, usage: Usage | None, activations: list[ChoiceActivations] | None
     ) -> ChatCompletionChunk:
-        """Some text."""
-        return self._choice(index, Delta(content=piece.text), piece, usage=usage, activations=activations)
+        """Some text, or a part of a call."""
+        content = piece.text if piece.text or not self.with_tools else None
+        delta = Delta(content=content, tool_calls=piece.calls or None)
+        return self._choice(index, delta, piece, usage=usage, activations=activations)
 
     def finish(
         self,

@@ -16,6 +16,7 @@ import { growth } from "./streaming.js";
 
 const FINISHES = {
   length: "Cut off at the length in the settings.",
+  tool_calls: "The model calls a tool, which nothing here carries out.",
   content_filter: "Ended by the server's content filter. Another question, or weaker edits, may pass.",
 };
 const UNDER_WAY = ["waiting", "streaming"];

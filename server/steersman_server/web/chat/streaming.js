@@ -73,6 +73,8 @@ function take(answer, choice, decoder) {
     const text = bytes ? decoder.decode(Uint8Array.from(bytes), { stream: true }) : token;
     answer.tokens.push({ text, logprob });
   }
-  if (!tokens.length && choice.delta.content) answer.tokens.push({ text: choice.delta.content, logprob: null });
+  const calls = (choice.delta.tool_calls ?? []).map((call) => (call.function.name ?? "") + call.function.arguments);
+  const said = (choice.delta.content ?? "") + calls.join("");
+  if (!tokens.length && said) answer.tokens.push({ text: said, logprob: null });
   if (choice.finish_reason) answer.finish = choice.finish_reason;
 }
