@@ -90,6 +90,12 @@ def test_no_text_is_in_it(records: Post, path: Path, engine: FakeEngine, asked):
     assert record["route"] == asked[1] and MARKER not in path.read_text()
 
 
+def test_the_target_of_an_attribution_is_text(records: Post):
+    (record,) = records(chat(attribution={"tokens": [0], "target": {"token": "a"}}))
+    assert record["asked"]["attribution"]["tokens"] == [0]
+    assert "target" not in record["asked"]["attribution"]
+
+
 def test_texts_are_in_it_if_that_is_asked_for(records: Post, engine: FakeEngine):
     engine.says("Hello!")
     (record,) = records(chat(), audit_text=True)
