@@ -1,7 +1,9 @@
 """A new catalogue for a server that runs. That the signal does it under load, `tests/soak` shows."""
 
+import gc
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from steersman_engine.bundle import CATALOG_FILE, FORMAT, MANIFEST, SAE_FILE, Bu
 from steersman_engine.serving import Loaded
 from steersman_server.app import create_app
 from steersman_server.config import ServerConfig
-from steersman_server.renewal import Renewal
+from steersman_server.renewal import Renewal, let_go
 from steersman_server.served import ServedModel
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}], "feature_edits": [{"feature": 0, "strength": 1}]}
@@ -95,3 +97,18 @@ def test_what_does_not_fit_is_not_served(renewal, folder, file, why, caplog):
     told.renew()
     assert http.get("/v1/features/0").json()["label"] == "label 0"
     assert why in caplog.text
+
+
+def test_a_catalogue_that_only_errors_refer_to_is_let_go(folder, monkeypatch):
+    monkeypatch.setattr("steersman_server.renewal.WAITS_S", (0, 0))
+    catalog = Bundle(folder).catalog()
+    error = ValueError(catalog)
+    error.__context__ = RuntimeError(error)  # a ring
+    old = weakref.ref(catalog)
+    del catalog, error
+    gc.disable()
+    try:
+        let_go(old)
+    finally:
+        gc.enable()
+    assert old() is None

@@ -119,8 +119,8 @@ class Clients:
     async def _openai(self, ask: Ask) -> Any:
         body = dict(ask.body or {})
         extra = {name: body.pop(name) for name in ("feature_edits",)}
-        model = (await self.openai.models.list()).data[0].id
         try:
+            model = (await self.openai.models.list()).data[0].id
             stream = await self.openai.chat.completions.create(
                 model=model, stream=True, extra_body=extra, **body
             )

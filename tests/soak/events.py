@@ -79,6 +79,17 @@ def swap(bundle: Path, catalog: Path) -> Event:
     return event
 
 
+def burst(count: int) -> Event:
+    """So many ask at the same time, more than may wait; who is told to come back is answered later."""
+
+    async def event(soak: Soak) -> None:
+        busy = soak.tally.busy
+        await soak.ask_at_once(count)
+        assert soak.tally.busy > busy, f"{count} requests at once, and none was told to come back."
+
+    return event
+
+
 def relabelled(catalog: Path, out: Path) -> None:
     """Write the same catalogue with a mark behind every label."""
     with CatalogWriter.copy(catalog) as writer:

@@ -16,7 +16,7 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 START_S = 300
-EXPECTED = ("injected", "The file of variants cannot be written")
+EXPECTED = ("injected", "The file of variants cannot be written", "The audit log cannot be written")
 """What the log says of the faults that are brought about."""
 RECORD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (?P<level>[A-Z]+) |^(?=[A-Z]+: )", re.MULTILINE)
 """Where a record of the log begins, ours or uvicorn's."""
@@ -98,10 +98,14 @@ class ServerProcess:
         )
 
     def metrics(self) -> dict[str, float]:
-        """What the server counts, without the numbers that have labels."""
+        """What the server counts, each number by its name and labels."""
         text = httpx.get(f"{self.url}/metrics", timeout=30).text
-        lines = [line.split() for line in text.splitlines() if not line.startswith("#") and "{" not in line]
-        return {name: float(value) for name, value in lines}
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines}
+
+    def audited(self, outcome: str) -> int:
+        """How many records of the audit log were `written`, or `lost`."""
+        return int(self.metrics().get(f'steersman_audit_records_total{{outcome="{outcome}"}}', 0))
 
     def unexplained_errors(self) -> list[str]:
         """Records of the log at level ERROR or above that no injected fault explains."""

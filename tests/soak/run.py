@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -11,13 +12,17 @@ from statistics import median
 from typing import Any
 
 from tests.soak.essence import difference, essence
-from tests.soak.events import clock, failing, relabelled, swap
+from tests.soak.events import burst, clock, failing, relabelled, swap
 from tests.soak.process import ServerProcess
 from tests.soak.soak import FAULTY, Event, Soak
 from tests.soak.variants import Churn, full_disk, kill_and_restart
 
 DAY_S = 86_400.0
 VARIANTS = ("chef", "poet")
+AUDIT_LOG, AUDIT_BYTES = "audit.jsonl", 2**20
+"""Small, so that it begins anew often."""
+MAX_QUEUE = 40
+"""Answers that may wait: more than the clients of a round ask at once, fewer than a burst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ async def _soak(setup: Setup) -> dict[str, Any]:
     plain.write_bytes((setup.bundle / "catalog.duckdb").read_bytes())
     relabelled(plain, other)
     arguments = [*setup.arguments, "--bundle", str(setup.bundle), "--data-dir", str(data)]
+    arguments += ["--max-queue", str(MAX_QUEUE), "--audit-log", str(data / AUDIT_LOG)]
+    arguments += ["--audit-max-bytes", str(AUDIT_BYTES), "--audit-backups", "2"]
     server = ServerProcess(arguments, faults, free_port())
     running = Soak(server, setup.seed)
     churn = Churn(running)
@@ -74,7 +81,8 @@ async def _soak(setup: Setup) -> dict[str, Any]:
         running.close()
         with contextlib.suppress(AssertionError):
             server.kill()
-    return _found(running, churn, start_s, before_kill, lost_variants, changed, exit_code)
+    torn = torn_records(data)
+    return _found(running, churn, start_s, before_kill, lost_variants, changed, exit_code, torn)
 
 
 def _is_enough(running: Soak, setup: Setup) -> bool:
@@ -86,7 +94,8 @@ def _events(number: int, setup: Setup, churn: Churn, plain: Path, other: Path) -
     """What happens in a round, by its number: two sets in turn."""
     disk = full_disk(churn, setup.disk)
     if number % 2:
-        return [failing("error", 1), clock(DAY_S), failing("device_memory", 1), disk, failing("memory", 60)]
+        broken = [failing("error", 1), clock(DAY_S), failing("device_memory", 1), failing("memory", 60)]
+        return [*broken, disk, burst(2 * MAX_QUEUE)]
     return [
         swap(setup.bundle, other),
         failing("error", 2, "fail_job"),
@@ -120,6 +129,7 @@ def _found(
     lost_variants: int,
     changed: int,
     exit_code: int,
+    torn_records: int,
 ) -> dict[str, Any]:
     rounds = running.rounds
     half = 1 + before_kill // 2  # of the rounds in one process, the warm-up left out
@@ -145,6 +155,8 @@ def _found(
         "answered otherwise at the end": changed,
         "variants changed": churn.changes,
         "variants refused on a full disk": churn.refused,
+        "audit records lost on a full disk, and counted": churn.unrecorded,
+        "torn records in the audit log": torn_records,
         "variants lost": lost_variants,
         "other faults of variants": len(churn.problems) - lost_variants,
         "leaked slots": sum(
@@ -152,6 +164,7 @@ def _found(
         ),
         "threads gained": gained("threads"),
         "files gained": gained("files"),
+        "early memory, MiB": round(median(each["rss_mib"] for each in early), 1),
         "memory gained, MiB": gained("rss_mib", median),
         "unexplained errors in the log": len(log),
         "exit code on SIGTERM": exit_code,
@@ -159,6 +172,18 @@ def _found(
         "memory": [[round(at, 1), round(mib, 1)] for at, mib in running.memory],
         "problems": [*running.tally.problems, *churn.problems, *(record[-2000:] for record in log)],
     }
+
+
+def torn_records(data: Path) -> int:
+    """How many lines of the audit log are no JSON."""
+    torn = 0
+    for path in data.glob(f"{AUDIT_LOG}*"):
+        for line in path.read_bytes().splitlines():
+            try:
+                json.loads(line)
+            except ValueError:
+                torn += 1
+    return torn
 
 
 @contextlib.contextmanager

@@ -23,6 +23,8 @@ IDLE_S = 60
 LOST, CROSSED, FAILED, MISREFUSED, TORN = "lost", "crossed", "unexplained 5xx", "wrongly refused", "torn"
 FAULTY = (LOST, CROSSED, FAILED, MISREFUSED, TORN)
 """Outcomes that must not be."""
+POOL_THREADS = 4
+"""So many more an event loop's pool has when it was needed whole: six on two cores, of which few begin."""
 HELD = ("slots_used", "queue_length", "jobs_waiting")
 """What an idle server must have none of."""
 Event = Callable[["Soak"], Awaitable[None]]
@@ -121,6 +123,16 @@ class Soak:
         self.rounds.append({"requests": self.done, "clients": 2 * slots, "seconds": round(took, 1)} | held)
         print(f"round {len(self.rounds)}: {self.rounds[-1]}, faults: {len(self.tally.problems)}", flush=True)
 
+    async def ask_at_once(self, count: int) -> None:
+        """So many requests that must be answered, all at the same time."""
+        clients = Clients(self.server.url, self.rng)
+        numbers = [number for number, ask in enumerate(self.asks) if ask.kind in ("plain", "edits")]
+        chosen = [numbers[each % len(numbers)] for each in range(count)]
+        outcomes = await asyncio.gather(*(self._judge(clients, number) for number in chosen))
+        self.tally.outcomes.update(("burst", outcome) for outcome in outcomes)
+        self.tally.busy += clients.num_busy
+        await clients.aclose()
+
     async def watch(self, what: str, during: Callable[[], Awaitable[None]]) -> None:
         """Let `during` break something; what fails meanwhile is explained."""
         window = Window(what, time.monotonic())
@@ -198,15 +210,16 @@ class Soak:
         return outcome
 
     def _idle(self) -> dict[str, Any]:
-        """What the server holds when nobody asks any more."""
+        """What the server holds when nobody asks any more, and what was left has had time to go."""
         until = time.monotonic() + IDLE_S
         while True:
+            time.sleep(1)  # connections close
             counts = self.server.metrics()
             held = {name: int(counts[f"steersman_{name}"]) for name in HELD}
-            if not any(held.values()) or time.monotonic() > until:
-                time.sleep(1)  # connections close
-                return held | asdict(self.server.usage())
-            time.sleep(0.2)
+            usage = asdict(self.server.usage())
+            is_back = not self.rounds or usage["threads"] <= self.rounds[0]["threads"] + POOL_THREADS
+            if (is_back and not any(held.values())) or time.monotonic() > until:
+                return held | usage
 
     def _sample(self) -> None:
         while not self._sampling.wait(1):

@@ -24,6 +24,8 @@ class Churn:
     changes: int = 0
     refused: int = 0
     """Changes refused because the disk is full."""
+    unrecorded: int = 0
+    """Records of the audit log that were lost meanwhile, and counted."""
     problems: list[str] = field(default_factory=list)
 
     async def run(self) -> None:
@@ -84,16 +86,19 @@ def full_disk(churn: Churn, disk: Path | None) -> Event:
             soak.server.limit_file_size(1)
         else:
             _fill(disk / "filler")
-        before = churn.refused
+        before, lost = churn.refused, soak.server.audited("lost")
         await until(lambda: churn.refused > before, "a variant is refused")
+        await until(lambda: soak.server.audited("lost") > lost, "a lost record is counted")
         async with httpx.AsyncClient(base_url=soak.server.url, timeout=60) as client:
             assert (await client.get("/v1/variants")).status_code == 200
         if disk is None:
             soak.server.limit_file_size(None)
         else:
             (disk / "filler").unlink()
-        changes = churn.changes
+        churn.unrecorded += soak.server.audited("lost") - lost
+        changes, written = churn.changes, soak.server.audited("written")
         await until(lambda: churn.changes > changes, "variants are kept again")
+        await until(lambda: soak.server.audited("written") > written, "records are kept again")
         soak.disk_is_full = False
 
     return event
