@@ -23,7 +23,7 @@ def answers(client: Client, variant: Variant, whole_or_not: bool) -> None:
     assert_type(create(messages=HELLO, stream=whole_or_not), steersman.ChatCompletion | steersman.ChatStream)
     raw = create.with_raw_response(messages=HELLO, model=variant)
     assert_type(raw, steersman.RawResponse[steersman.ChatCompletion])
-    assert_type(raw.parse().choices[0].message.content, str)
+    assert_type(raw.parse().choices[0].message.content, str | None)
     assert_type(client.completions.create(prompt=[[1, 2], [3]]), steersman.Completion)
     assert_type(client.completions.create(prompt="Hi", stream=True), steersman.CompletionStream)
     assert_type(client.sweeps.create(messages=HELLO, sweep=[[]], score=True), steersman.Sweep)
