@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from tests.random_llama import random_llama
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from steersman_engine.commands import default_cache
 from steersman_engine.host import HostModel
@@ -50,22 +51,7 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 @pytest.fixture
 def tiny_model(tiny_tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     """A random float64 Llama of four blocks, the same each time."""
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tiny_tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        initializer_range=0.3,
-        tie_word_embeddings=False,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=2,
-    )
-    return LlamaForCausalLM(config).double().eval()
+    return random_llama(len(tiny_tokenizer), num_layers=4, num_positions=256).double()
 
 
 @pytest.fixture

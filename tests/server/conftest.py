@@ -368,8 +368,7 @@ def endless_engine(engine: FakeEngine) -> EndlessEngine:
     return EndlessEngine(engine)
 
 
-@pytest.fixture
-def openai(http: TestClient) -> OpenAI:
+def openai_on(http: TestClient) -> OpenAI:
     """OpenAI's own client, which refuses an answer that is not of its types."""
     return OpenAI(
         base_url="http://127.0.0.1/v1",
@@ -378,3 +377,9 @@ def openai(http: TestClient) -> OpenAI:
         http_client=http,  # pyright: ignore[reportArgumentType]
         _strict_response_validation=True,
     )
+
+
+@pytest.fixture
+def openai(http: TestClient) -> OpenAI:
+    """The same, of the application here."""
+    return openai_on(http)

@@ -33,7 +33,7 @@ from steersman_server.keys import ApiKey
 from steersman_server.moderation.policy import NOTHING, Policy, PolicyTable
 from steersman_server.served import ServedModel
 
-from .conftest import H_MAX, FakeEngine, serve
+from .conftest import H_MAX, FakeEngine, openai_on, serve
 
 CHAT = "/v1/chat/completions"
 FOUND = {
@@ -293,14 +293,9 @@ def test_an_ordinary_stream_comes_token_by_token(http_with, engine):
 
 
 def test_openais_own_types_take_what_was_found(http_with, engine):
-    from openai import OpenAI
-
     engine.says("a fake passport")
     with http_with() as http:
-        client = OpenAI(
-            base_url="http://127.0.0.1/v1", api_key="none", http_client=http, _strict_response_validation=True
-        )
-        made = client.chat.completions.create(
+        made = openai_on(http).chat.completions.create(
             model="org/tiny", messages=[{"role": "user", "content": "hentai"}], max_tokens=50
         )
     assert made.moderation is not None

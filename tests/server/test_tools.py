@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
 from litestar.testing import TestClient
-from openai import OpenAI, pydantic_function_tool
+from openai import pydantic_function_tool
 from pydantic import BaseModel
+from tests.random_llama import random_llama
 from tests.tool_templates import ELSE, HERMES, LIST, LLAMA, with_template
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from steersman import Client, Message
 from steersman_engine.host import HostModel
@@ -21,7 +21,7 @@ from steersman_server.app import create_app
 from steersman_server.config import ServerConfig
 from steersman_server.moderation.policy import PolicyTable
 
-from .conftest import FakeEngine, serve
+from .conftest import FakeEngine, openai_on, serve
 
 HELLO = {"role": "user", "content": "Hi"}
 SCHEMA = {
@@ -78,16 +78,6 @@ def hermes(start: Start) -> tuple[TestClient, FakeEngine]:
     http, engine = start(HERMES)
     engine.says(f"Let me see.\n{WRITTEN[HERMES]}")
     return http, engine
-
-
-def openai_on(http: TestClient) -> Any:
-    return OpenAI(
-        base_url="http://127.0.0.1/v1",
-        api_key="none",
-        max_retries=0,
-        http_client=http,  # pyright: ignore[reportArgumentType]
-        _strict_response_validation=True,
-    )
 
 
 def post(http, **fields):
@@ -288,22 +278,7 @@ def test_messages_of_tools_can_be_inspected(hermes):
 
 @pytest.fixture(scope="module")
 def roomy_model(tiny_tokenizer) -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tiny_tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        initializer_range=0.3,
-        tie_word_embeddings=False,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=2,
-    )
-    return LlamaForCausalLM(config).eval()
+    return random_llama(len(tiny_tokenizer), num_layers=2, num_positions=2048)
 
 
 @FAMILIES
@@ -342,7 +317,7 @@ def test_openais_client_reads_calls_and_parses_their_arguments(hermes):
     http, engine = hermes
     tool = pydantic_function_tool(Doing, name="f")
     asked: Any = {"model": "org/tiny", "messages": [HELLO], "tools": [tool]}
-    client = openai_on(http)
+    client: Any = openai_on(http)
     engine.says(WRITTEN[HERMES])
     parsed = client.chat.completions.parse(**asked, tool_choice="required").choices[0]
     assert parsed.message.tool_calls[0].function.parsed_arguments == Doing(x=1)
@@ -356,7 +331,7 @@ def test_openais_client_reads_calls_and_parses_their_arguments(hermes):
 
 def test_openais_client_sends_a_call_back_as_it_came(hermes):
     http, _ = hermes
-    client = openai_on(http)
+    client: Any = openai_on(http)
     message = client.chat.completions.create(model="org/tiny", messages=[HELLO], tools=[F]).choices[0].message
     told = {
         "role": "tool",

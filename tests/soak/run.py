@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tests.ports import free_port
 from tests.soak.essence import difference, essence
 from tests.soak.events import burst, clock, failing, relabelled, swap
 from tests.soak.process import ServerProcess
@@ -191,10 +191,3 @@ def _in_background(churn: Churn) -> Iterator[None]:
     task = asyncio.create_task(churn.run())
     yield
     task.cancel()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import msgspec
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from tests.random_llama import random_llama
+from transformers import PreTrainedTokenizerFast
 
 from steersman_catalog.rows import FeatureRow, LabelRow, Row
 from steersman_catalog.writer import write_catalog
@@ -23,22 +24,7 @@ NO_SINKS = 1e9
 def write_tiny(folder: Path, tokenizer: PreTrainedTokenizerFast) -> tuple[Path, Path]:
     """The folders of a model and of its bundle, in `folder`."""
     model, bundle = folder / "tiny", folder / "bundle"
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        initializer_range=0.3,
-        tie_word_embeddings=False,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=2,
-    )
-    weights = LlamaForCausalLM(config).eval()
+    weights = random_llama(len(tokenizer), num_layers=4, num_positions=512)
     weights.save_pretrained(model)
     tokenizer.save_pretrained(model)
     _write_bundle(bundle, HostModel(weights, LAYER, name="tiny"), tokenizer)

@@ -1,7 +1,6 @@
 """Two processes learn as one does: on the CPU, by gloo, as `accelerate launch` would start them."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
+from tests.ports import free_port
 
 from steersman_engine.sae import SAE
 from steersman_training import train as module
@@ -51,12 +51,6 @@ assert world.size == 2
 module.train_many(Path(sys.argv[1]), {Path(sys.argv[2]) / n: c for n, c in configs.items()}, world=world)
 torch.distributed.destroy_process_group()
 """
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
 
 
 @pytest.fixture

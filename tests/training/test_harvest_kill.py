@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import socket
 import sys
 import time
 import traceback
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from accelerate import PartialState
+from tests.ports import free_port
 from transformers import PreTrainedTokenizerFast
 
 from steersman_engine.host import HostModel
@@ -76,9 +76,7 @@ def test_two_processes_make_the_shards_that_one_makes(
     tmp_path: Path,
 ) -> None:
     config = HarvestConfig(source="made up", tokens=4000, max_length=64, shard_tokens=600)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
 
     def share(rank: int) -> None:
         PartialState._reset_state()
