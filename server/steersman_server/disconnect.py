@@ -38,6 +38,7 @@ def impatient(receive: Receive, send: Send, limit_s: float) -> tuple[Receive, Se
 
     Raises:
         RequestError: The body did not come.
+        ClientDisconnectedError: The client left before all of it had come.
     """
     until = asyncio.get_running_loop().time() + limit_s
     reading, gone = True, asyncio.Event()
@@ -51,6 +52,8 @@ def impatient(receive: Receive, send: Send, limit_s: float) -> tuple[Receive, Se
                 message = await receive()
         except TimeoutError as error:
             raise RequestError(f"The body did not come within {limit_s:g} s.", code="body_timeout") from error
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnectedError
         reading = bool(message.get("more_body"))
         return message
 

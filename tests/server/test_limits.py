@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import logging
 import re
 import socket
+import time
 from dataclasses import replace
 
+import httpx
 import pytest
 from litestar.testing import TestClient
 
@@ -146,6 +149,21 @@ def test_a_body_that_does_not_come_is_not_waited_for(impatient_url):
         connection.sendall(f"{head}content-length: 99\r\n\r\n{{".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()  # until it is closed
     assert answer.startswith("HTTP/1.1 408") and '"body_timeout"' in answer
+
+
+def test_a_client_that_leaves_amid_its_body_is_no_fault_of_the_servers(served, serving, caplog):
+    url = serving(served)
+    host, port = url.removeprefix("http://").split(":")
+    head = f"POST {CHAT} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(f"{head}content-length: 99\r\n\r\n{{".encode())
+    for _ in range(200):
+        counted = httpx.get(f"{url}/metrics").text
+        if 'code="client_closed_request"' in counted:
+            break
+        time.sleep(0.05)
+    assert 'code="client_closed_request"' in counted and 'code="internal_error"' not in counted
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_an_answer_that_is_not_taken_is_not_kept(served, endless_engine, serving):
