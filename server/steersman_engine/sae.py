@@ -33,9 +33,17 @@ class SAE(nn.Module):
     W_dec: Tensor  # [d_sae, d_in]
     b_dec: Tensor  # [d_in]
     threshold: Tensor  # [d_sae]
+    decoder_norm: Tensor | None  # [d_sae], where known: what canonical activations are, times the source's
 
     def __init__(
-        self, *, W_enc: Tensor, b_enc: Tensor, W_dec: Tensor, b_dec: Tensor, threshold: Tensor
+        self,
+        *,
+        W_enc: Tensor,
+        b_enc: Tensor,
+        W_dec: Tensor,
+        b_dec: Tensor,
+        threshold: Tensor,
+        decoder_norm: Tensor | None = None,
     ) -> None:
         super().__init__()
         if W_enc.dim() != 2 or not W_enc.numel():
@@ -43,6 +51,8 @@ class SAE(nn.Module):
         d_in, d_sae = W_enc.shape
         expected = {"b_enc": (d_sae,), "W_dec": (d_sae, d_in), "b_dec": (d_in,), "threshold": (d_sae,)}
         tensors = {"b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec, "threshold": threshold}
+        if decoder_norm is not None:
+            expected["decoder_norm"], tensors["decoder_norm"] = (d_sae,), decoder_norm
         for name, shape in expected.items():
             if tuple(tensors[name].shape) != shape:
                 raise ValueError(f"{name} is {list(tensors[name].shape)}, not {list(shape)}.")
@@ -58,6 +68,8 @@ class SAE(nn.Module):
             )
         for name, tensor in {"W_enc": W_enc, **tensors}.items():
             self.register_buffer(name, tensor)
+        if decoder_norm is None:
+            self.register_buffer("decoder_norm", None)
 
     @classmethod
     def canonical(
@@ -74,7 +86,8 @@ class SAE(nn.Module):
         """The canonical form of an SAE that reads `input_scale * x` and has decoder rows of any length.
 
         With `subtract_b_dec` its encoder reads `input_scale * x - b_dec`. Reconstructions are those
-        of the source in raw units; activations become lengths in the residual stream.
+        of the source in raw units; activations become lengths in the residual stream, `decoder_norm`
+        times the source's.
 
         Raises:
             ValueError: A decoder row is zero.
@@ -93,6 +106,7 @@ class SAE(nn.Module):
             W_dec=(W_dec / norm[:, None]).float(),
             b_dec=(b_dec / input_scale).float(),
             threshold=(threshold * length).float(),
+            decoder_norm=length.float(),
         )
 
     @property
@@ -133,7 +147,7 @@ class SAE(nn.Module):
         """
         wanted = {"W_enc", "b_enc", "W_dec", "b_dec", "threshold"}
         tensors = read_tensors(path, device)
-        if tensors.keys() != wanted:
+        if tensors.keys() - {"decoder_norm"} != wanted:
             raise ValueError(f"{path} holds {sorted(tensors)}, not {sorted(wanted)}.")
         try:
             return cls(**{name: as_float(tensor, name) for name, tensor in tensors.items()})

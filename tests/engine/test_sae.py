@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from steersman_engine.sae import SAE
 
@@ -39,6 +40,14 @@ def test_the_canonical_form_reconstructs_what_its_source_does(subtract_b_dec: bo
     torch.testing.assert_close(sae(x).double(), expected, rtol=1e-4, atol=1e-4)
     lengths = acts * source["W_dec"].norm(dim=-1) / scale
     torch.testing.assert_close(sae.encode(x).double(), lengths, rtol=1e-4, atol=1e-4)
+    assert sae.decoder_norm is not None
+    torch.testing.assert_close(acts * sae.decoder_norm, lengths, rtol=1e-6, atol=1e-6)
+
+
+def test_a_file_need_not_say_how_long_decoder_rows_were(tiny_sae: SAE, tmp_path: Path) -> None:
+    tensors = {name: t for name, t in tiny_sae.named_buffers() if name != "decoder_norm"}
+    save_file(tensors, tmp_path / "sae.safetensors")
+    assert SAE.load(tmp_path / "sae.safetensors").decoder_norm is None
 
 
 def test_saving_and_loading_is_identity(tiny_sae: SAE, tmp_path: Path) -> None:

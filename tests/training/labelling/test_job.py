@@ -170,6 +170,9 @@ def test_the_catalogue_says_which_runs_made_it(summary: Summary, folder: Path) -
             "SELECT run FROM (FROM labels UNION ALL BY NAME FROM scores) ANTI JOIN runs USING (run)"
             " WHERE run IS NOT NULL"
         ).fetchall()
+        untimed = db.execute("SELECT stage FROM runs WHERE seconds IS NULL OR seconds <= 0").fetchall()
+        norms = db.execute("SELECT count(*) FROM features WHERE decoder_norm IS NULL").fetchone()
+    assert (untimed, norms) == ([], (0,))
     assert {"documents", "collect", "explain", "score-embedding", "outputs"} <= stages
     assert not lost
 

@@ -83,6 +83,8 @@ class Rows:
         self._results, self._job = results, results.job
         self._ratings = {rating.feature: rating for rating in ratings}
         self._index = {document: number for number, document in enumerate(self._job.corpus.documents)}
+        norms = self._job.subject.sae.decoder_norm
+        self._norms = None if norms is None else norms.tolist()
         self._label_ids: dict[str, int] = {}
         self._num_examples = 0
         self._tokens: set[int] = set()
@@ -130,6 +132,7 @@ class Rows:
             density=facts.density,
             mean_activation=facts.mean,
             num_documents=facts.num_documents,
+            decoder_norm=None if self._norms is None else self._norms[feature],
             quantiles=list(facts.quantiles) or None,
             histogram=list(facts.histogram) or None,
             flags=[name for name, holds in flags.items() if holds],

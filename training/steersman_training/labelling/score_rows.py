@@ -60,6 +60,7 @@ def run_rows(stages: Sequence[Stage]) -> Iterator[RunRow]:
                 config=msgspec.json.encode(stage.inputs, order="deterministic").decode(),
                 version=steersman.__version__,
                 created=datetime.fromtimestamp(max(moments), UTC).replace(tzinfo=None, microsecond=0),
+                seconds=stage.seconds,
             )
 
 

@@ -8,6 +8,7 @@ one whose inputs changed begins anew beside the old one.
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 STAGE_FILE = "stage.json"
+SECONDS_FILE = "seconds"
+"""A line for each part that was made: how long it took."""
 
 
 class StageFacts(msgspec.Struct, frozen=True):
@@ -61,8 +64,17 @@ class Stage:
         for number in self.missing():
             if self.path(number).exists():
                 continue  # another process works on the same step
+            begun = time.monotonic()
             write_whole(self.path(number), part(number))
+            with (self.folder / SECONDS_FILE).open("a", encoding="ascii") as file:
+                file.write(f"{time.monotonic() - begun:.3f}\n")
             yield number
+
+    @property
+    def seconds(self) -> float | None:
+        """What making its parts took, in all processes; None where nobody noted it."""
+        path = self.folder / SECONDS_FILE
+        return sum(map(float, path.read_text(encoding="ascii").split())) if path.exists() else None
 
     def read(self, number: int, kind: Any) -> Any:
         """A part that was written with `packed`."""
