@@ -20,7 +20,8 @@ def card(manifest: BundleManifest, metrics: Metrics) -> str:
     commands = (
         f"steersman evaluate --model {manifest.model} --sae sae.safetensors --out metrics.json",
         f"steersman harvest --model {manifest.model} --source {metrics.source}"
-        f" --tokens {manifest.training['tokens']} --out runs/harvest",
+        f" --tokens {manifest.training['tokens']} --max-length {manifest.training['max_length']}"
+        " --out runs/harvest",
         " ".join(["steersman train --harvest runs/harvest --out runs/sae", *train_flags(manifest.training)]),
         f"steersman evaluate --model {manifest.model} --sae runs/sae/sae.safetensors"
         " --out runs/sae/metrics.json",
