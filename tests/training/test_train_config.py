@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from steersman_training.overrides import as_toml, configured, field_docs, read_settings, read_toml
+from steersman_training.overrides import as_toml, configured, field_docs, overridden, read_settings, read_toml
 from steersman_training.recipes import RECIPES
 from steersman_training.train_config import (
     ARCHITECTURES,
@@ -48,6 +48,12 @@ def test_another_architecture_keeps_what_both_have() -> None:
 
 def test_expansion_is_a_multiple_of_the_model_s_width() -> None:
     assert of(expansion=8).d_sae == 128
+
+
+def test_a_width_in_either_form_overrides_a_recipe_s() -> None:
+    written = {"d_sae": 64, "k": 4}
+    assert configured(overridden(written, {"expansion": 8}), d_model=16).d_sae == 128
+    assert configured(overridden({"expansion": 8}, written), d_model=16).d_sae == 64
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from steersman_training.train_config import ARCHITECTURES, TrainConfig
 
 EXTRA = ("recipe", "architecture", "expansion")
 """Keys that are no fields: where to start, which architecture, and d_sae as a multiple of d_model."""
+WIDTH = frozenset({"d_sae", "expansion"})
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -56,6 +57,12 @@ def parsed(value: str) -> Any:
         return tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return value
+
+
+def overridden(settings: Mapping[str, Any], by: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` with those of `by` in their place; a width in either form takes the place of both."""
+    gone = WIDTH if WIDTH & by.keys() else frozenset[str]()
+    return {name: value for name, value in settings.items() if name not in gone} | dict(by)
 
 
 def configured(settings: Mapping[str, Any], *, d_model: int) -> TrainConfig:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 from steersman.cli import Command
 from steersman_engine.commands import add_cache_argument
 from steersman_training.model_arguments import best_device
-from steersman_training.overrides import as_toml, configured, parsed, read_settings, read_toml, summary
+from steersman_training.overrides import (
+    as_toml,
+    configured,
+    overridden,
+    parsed,
+    read_settings,
+    read_toml,
+    summary,
+)
 from steersman_training.recipes import RECIPES
 from steersman_training.train_config import ARCHITECTURES, TrainConfig
 
@@ -113,15 +121,15 @@ def _watch(args: Namespace, manifest: "Manifest", device: str) -> "FidelityWatch
 
 def _configs(args: Namespace, d_model: int) -> dict[Path, TrainConfig]:
     """The run, or the runs, that the arguments ask for, by folder."""
-    settings: dict[str, Any] = read_toml(args.config) if args.config else {}
-    given = {name: getattr(args, name) for name in ("recipe", "architecture", *FLAGS)}
-    settings |= {name: value for name, value in given.items() if value is not None} | read_settings(args.set)
+    flags = {name: getattr(args, name) for name in ("recipe", "architecture", *FLAGS)}
+    given = {name: value for name, value in flags.items() if value is not None} | read_settings(args.set)
+    settings = overridden(read_toml(args.config) if args.config else {}, given)
     axes = [[(name, value) for value in values.split(",")] for name, values in map(_axis, args.sweep)]
     if not axes:
         return {args.out: configured(settings, d_model=d_model)}
     return {
         args.out / ",".join(f"{name}={value}" for name, value in point): configured(
-            settings | {name: parsed(value) for name, value in point}, d_model=d_model
+            overridden(settings, {name: parsed(value) for name, value in point}), d_model=d_model
         )
         for point in product(*axes)
     }
