@@ -26,8 +26,8 @@ def bundle_for(model: str, bundle: str | None) -> Bundle:
     if chosen is None:
         needs = f" The model itself needs {preset.needs}." if preset else ""
         raise ValueError(
-            f"No bundle ships for {model}: train one (`steersman harvest`, `train`, `catalog`, `bundle`)"
-            f" and pass its folder as --bundle.{needs}"
+            f"No bundle ships for {model}: train one (`steersman harvest`, `train`, `evaluate`, `label`,"
+            f" `bundle`) and pass its folder as --bundle.{needs}"
         )
     return Bundle.named(chosen)
 

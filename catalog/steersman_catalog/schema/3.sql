@@ -186,13 +186,13 @@ CREATE TABLE echoes (
     echo INTEGER NOT NULL             -- the group: the index of its feature with the most activation mass
 );
 
--- What should not be shown or steered. The server decides by `action`.
+-- What should not be shown or steered. A server may have other actions for a category.
 CREATE TABLE moderation (
     subject VARCHAR NOT NULL,         -- feature, label or example
     id INTEGER NOT NULL,              -- in the table of that name
     feature INTEGER NOT NULL,         -- it belongs to
     category VARCHAR NOT NULL,        -- sexual, violence, hate, self_harm, crime, personal_data, ...
-    action VARCHAR NOT NULL,          -- mark, hide (not shown unless asked for) or refuse (hidden, and not steered)
+    action VARCHAR NOT NULL,          -- mark, hide (not shown unless asked for) or refuse (hidden, and not raised)
     evidence VARCHAR NOT NULL,
     source VARCHAR NOT NULL,          -- rules, claude, human, ...
     created TIMESTAMP NOT NULL

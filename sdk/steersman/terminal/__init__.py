@@ -26,7 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help=f"the server; $STEERSMAN_BASE_URL if left out, else {DEFAULT_BASE_URL}, and if nothing "
         "answers there, one is started for as long as the chat lasts",
     )
-    parser.add_argument("--model", help="needed only where the server has several")
+    parser.add_argument("--model", help="a variant of the server's model, as MODEL:VARIANT")
     parser.add_argument("--system", metavar="TEXT", help="a system message to begin with")
     parser.add_argument(
         "--temperature", type=float, metavar="T", help="0 to 2; 0 is greedy; the server's default is 1"

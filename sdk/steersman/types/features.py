@@ -51,7 +51,7 @@ class Feature(Struct, frozen=True, kw_only=True, omit_defaults=True):
     hidden: bool = False
     """Moderation hides it: it is listed only when asked for."""
     refused: bool = False
-    """Moderation forbids to steer it."""
+    """Moderation forbids to raise it; an edit may lower it."""
     examples: list[Example] = []
     """Set when one feature is asked for."""
     bundle: str = ""

@@ -73,7 +73,7 @@ def price_of(model: str, prices: Mapping[str, Price]) -> Price:
     """
     if model not in prices:
         raise ValueError(
-            f'No price is known for the model "{model}". Give it in a file with --prices: '
+            f'No price is known for the model "{model}". Give it in a file, --llm prices=FILE: '
             f'["{model}"], then input = and output =, in dollars a million tokens. Known: {", ".join(prices)}'
         )
     return prices[model]
