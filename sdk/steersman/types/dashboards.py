@@ -90,7 +90,7 @@ class FeatureDashboard(Struct, frozen=True, kw_only=True):
     num_documents: int
     """In which it fires."""
     decoder_norm: float | None
-    """Of its decoder row before it was scaled to 1: activations are so many times what the SAE's source says."""
+    """Of its decoder row before it was scaled to 1; activations are so many times the source's."""
     quantile_levels: list[float]
     quantiles: list[float] | None
     """Of the activations above 0, at those levels."""
