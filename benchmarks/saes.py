@@ -2,11 +2,11 @@
 
     python benchmarks/saes.py --harvest runs/harvest NAME=runs/one NAME=runs/other ...
 
-Each run must have been evaluated: `steersman evaluate --sae RUN --out RUN/metrics.json`. For steering, so many
-live features are drawn from each by the seed, and set to h_max, the largest activation on the harvest's last
-shards: *output score* (Arad et al. 2025, arXiv:2505.20063) says how likely the tokens become that the decoder
-row promotes, *coherent strength* how far, in multiples of h_max, a feature can be set before ordinary text costs
-a nat a token more. Random rows of the same length stand beside. About ten minutes on two cores.
+Each run must have been evaluated: `steersman evaluate --sae RUN --out RUN/metrics.json`. For steering, so
+many live features are drawn from each by the seed, and set to h_max, the largest activation on the harvest's
+last shards: *output score* (Arad et al. 2025, arXiv:2505.20063) says how likely the tokens become that the
+decoder row promotes, *coherent strength* how far, in multiples of h_max, a feature can be set before ordinary
+text costs a nat a token more. Random rows stand beside. About ten minutes on two cores.
 """
 
 import argparse
