@@ -14,7 +14,7 @@ from tests.training.labelling.fake_llm_server import FakeLLM, Reply
 
 from steersman_training.labelling.asking import Asker
 from steersman_training.labelling.ledger import Ledger
-from steersman_training.labelling.llm_backends import LLMBackends, LLMConfig
+from steersman_training.labelling.llm_backends import EXPLAIN_MODEL, JUDGE_MODEL, LLMBackends, LLMConfig
 from steersman_training.labelling.llm_explainer import LLMExplainer, explain_ask, explain_text
 from steersman_training.labelling.llm_prompts import explain_prompt
 from steersman_training.labelling.llm_render import excerpt_line, quoted
@@ -198,9 +198,18 @@ def test_a_hosted_model_without_a_price_is_refused(ledger: Ledger, tmp_path: Pat
         LLMBackends(config, ledger, tmp_path).explainer()
 
 
+def test_an_endpoint_is_not_asked_for_claude_unless_told(ledger: Ledger, tmp_path: Path) -> None:
+    backends = LLMBackends(LLMConfig(backend="openai", base_url="http://localhost/v1"), ledger, tmp_path)
+    with pytest.raises(ValueError, match="--llm explain_model=NAME"):
+        backends.explainer()
+    for of_judge in (backends.judge, backends.moderator):
+        with pytest.raises(ValueError, match="--llm judge_model=NAME"):
+            of_judge()
+
+
 def test_the_default_models_have_prices_and_are_known_to_the_sdk() -> None:
     known = str(anthropic.types.Model)
-    for model in (LLMConfig().explain_model, LLMConfig().judge_model):
+    for model in (EXPLAIN_MODEL, JUDGE_MODEL):
         assert model in load_prices()
         assert f"'{model}'" in known
 

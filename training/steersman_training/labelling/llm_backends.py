@@ -39,8 +39,10 @@ class LLMConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How language models are reached."""
 
     backend: Backend = "claude"
-    explain_model: str = EXPLAIN_MODEL
-    judge_model: str = JUDGE_MODEL
+    explain_model: str | None = None
+    """None: EXPLAIN_MODEL; `openai` must be told."""
+    judge_model: str | None = None
+    """None: JUDGE_MODEL, likewise; it moderates, too."""
     base_url: str | None = None
     """Of the service; needed for `openai`, for example http://localhost:8000/v1."""
     effort: str = "low"
@@ -80,19 +82,29 @@ class LLMBackends:
         self._open.close()
 
     def explainer(self) -> LLMExplainer:
-        """Of the configured model."""
-        model = self._config.explain_model
+        """Of the configured model.
+
+        Raises:
+            ValueError: None is, and the backend has no default.
+        """
+        model = self._model("explain_model")
         return LLMExplainer(self._asker(model), model, self._config.backend)
 
     def judge(self) -> LLMJudge:
         """Of the configured model."""
-        model = self._config.judge_model
+        model = self._model("judge_model")
         return LLMJudge(self._asker(model), model, self._config.backend)
 
     def moderator(self) -> LLMModerator:
         """Of the model that judges."""
-        model = self._config.judge_model
+        model = self._model("judge_model")
         return LLMModerator(self._asker(model), model, self._config.backend)
+
+    def _model(self, setting: Literal["explain_model", "judge_model"]) -> str:
+        given: str | None = getattr(self._config, setting)
+        if given is None and self._config.backend == "openai":
+            raise ValueError(f"The backend openai must be told which model to ask: --llm {setting}=NAME.")
+        return given or {"explain_model": EXPLAIN_MODEL, "judge_model": JUDGE_MODEL}[setting]
 
     def _asker(self, model: str) -> Asker:
         if model not in self._transports:
