@@ -2,17 +2,18 @@
 
     python benchmarks/saes.py --harvest runs/harvest NAME=runs/one NAME=runs/other ...
 
-Each run must have been evaluated: `steersman evaluate --sae RUN --out RUN/metrics.json`. For steering, so
-many live features are drawn from each by the seed, and set to h_max, the largest activation on the harvest's
-last shards: *output score* (Arad et al. 2025, arXiv:2505.20063) says how likely the tokens become that the
-decoder row promotes, *coherent strength* how far, in multiples of h_max, a feature can be set before ordinary
-text costs a nat a token more. Random rows stand beside. About ten minutes on two cores.
+Each is a bundle, or a run that was evaluated (`steersman evaluate --sae RUN --out RUN/metrics.json`). For
+steering, so many live features are drawn from each by the seed, and set to h_max, the largest activation on
+the harvest's last shards: *output score* (Arad et al. 2025, arXiv:2505.20063) says how likely the tokens
+become that the decoder row promotes, *coherent strength* how far, in multiples of h_max, a feature can be set
+before ordinary text costs a nat a token more. Random rows stand beside. A few minutes on two cores.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,6 +21,7 @@ import torch
 from facts import Table, write
 from safetensors import safe_open
 
+from steersman_engine.bundle import MANIFEST as BUNDLE
 from steersman_engine.commands import default_cache
 from steersman_engine.host import HostModel, fast_dtype, load_model
 from steersman_engine.presets import PRESETS
@@ -35,14 +37,49 @@ from steersman_training.untrained import untrained_like
 NUM_FEATURES, SEED, BLOCK = 512, 0, 512
 H_MAX_SHARDS = 4
 ROWS = 8192
-FULL_SCORE = 0.1
+HIGH_SCORE = 0.1
 """Of the output score's 0 to 1: from here on a feature is counted as one that writes its tokens."""
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """What an SAE was made from, and what was measured of it."""
+
+    name: str
+    tokens: int
+    samples: int
+    config: dict[str, Any]
+    metrics: Metrics
+
+    @classmethod
+    def read(cls, name: str, folder: Path) -> "Made":
+        """Of a bundle, or of an evaluated run."""
+        if (folder / BUNDLE).is_file():
+            bundle = msgspec.json.decode((folder / BUNDLE).read_bytes())
+            training, metrics = bundle["training"], msgspec.convert(bundle["metrics"], Metrics)
+            config = {"architecture": training["architecture"], **training["config"]}
+            samples = training["config"]["num_samples"]
+            return cls(name=name, tokens=training["tokens"], samples=samples, config=config, metrics=metrics)
+        facts = TrainFacts.load(folder)
+        return cls(
+            name=name,
+            tokens=facts.harvest.tokens,
+            samples=facts.config.num_samples,
+            config=msgspec.to_builtins(facts.config),
+            metrics=msgspec.json.decode((folder / "metrics.json").read_bytes(), type=Metrics),
+        )
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One SAE's figures."""
+
+    made: Made
+    steering: dict[str, dict[str, float]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("runs", nargs="+", metavar="NAME=RUN", help="evaluated runs of `steersman train`")
-    parser.add_argument("--harvest", type=Path, required=True, help="what they were trained on")
+    parser.add_argument("saes", nargs="+", metavar="NAME=FOLDER", help="bundles, or evaluated runs")
+    parser.add_argument("--harvest", type=Path, required=True, help="where h_max is measured")
     arguments = parser.parse_args()
     manifest = Manifest.load(arguments.harvest)
     preset = PRESETS[manifest.model]
@@ -52,28 +89,20 @@ def main() -> None:
     host = HostModel(model, preset.layer, name=manifest.model)
     x = residuals(arguments.harvest, manifest)
     results = []
-    for given in arguments.runs:
+    for given in arguments.saes:
         name, _, folder = given.partition("=")
-        run = Path(folder)
-        found = msgspec.json.decode((run / "metrics.json").read_bytes(), type=Metrics)
-        facts = TrainFacts.load(run)
-        sae = SAE.load(run / SAE_FILE)
-        beside = untrained_like(sae, x[:ROWS].float(), l0=found.reconstruction["all"].l0, seed=SEED)
-        outputs = {
-            kind: steered(Causal(host, each, tokenizer, manifest.sink_norm, TokenText(tokenizer)), each, x)
+        made = Made.read(name, Path(folder))
+        sae = SAE.load(Path(folder) / SAE_FILE)
+        l0 = made.metrics.reconstruction["all"].l0
+        beside = untrained_like(sae, x[:ROWS].float(), l0=l0, seed=SEED)
+        steering = {
+            kind: summary(
+                steered(Causal(host, each, tokenizer, manifest.sink_norm, TokenText(tokenizer)), each, x)
+            )
             for kind, each in (("trained", sae), ("untrained", beside))
         }
-        results.append(
-            {
-                "name": name,
-                "config": msgspec.to_builtins(facts.config),
-                "samples": facts.last.samples,
-                "harvested": facts.harvest.tokens,
-                "metrics": msgspec.to_builtins(found),
-                "steering": {kind: summary(of) for kind, of in outputs.items()},
-            }
-        )
-        print(name, results[-1]["steering"], file=sys.stderr)
+        results.append(Result(made=made, steering=steering))
+        print(name, steering, file=sys.stderr)
     figures, steering = tables(results)
     print(
         write(
@@ -82,7 +111,7 @@ def main() -> None:
                 "model": manifest.model, "layer": preset.layer, "features": NUM_FEATURES, "seed": SEED,
                 "h_max_tokens": len(x),
             },
-            results=results,
+            results=msgspec.to_builtins(results),
             tables={"figures": figures, "steering": steering},
         )
     )  # fmt: skip
@@ -121,52 +150,54 @@ def summary(outputs: Sequence[Output]) -> dict[str, float]:
     return {
         "features": len(outputs),
         "output_score_mean": float(score.mean()),
-        "output_score_high": float((score >= FULL_SCORE).mean()),
+        "output_score_high": float((score >= HIGH_SCORE).mean()),
         "delta_confidence_mean": float(np.mean([one.delta_confidence for one in outputs])),
         "coherent_strength_median": float(np.median([one.coherent_strength for one in outputs])),
         "loss_rise_at_h_max_median": float(np.median([one.loss_rise[0] for one in outputs])),
     }
 
 
-def tables(results: Sequence[dict]) -> tuple[Table, Table]:
+def tables(results: Sequence[Result]) -> tuple[Table, Table]:
     """The figures of all, and what their features do."""
     rows, steering = [], []
     for result in results:
-        found = msgspec.convert(result["metrics"], Metrics)
-        rebuilt, loss, usage = found.reconstruction["all"], found.next_token["all"], found.usage
+        made, found = result.made, result.made.metrics
+        rebuilt, loss = found.reconstruction["all"], found.next_token["all"]
         rows.append(
             [
-                result["name"], f"{found.d_sae:,}", f"{rebuilt.l0:.1f}", f"{rebuilt.explained_variance:.3f}",
-                f"{loss.delta_ce:.3f}", f"{loss.kl:.3f}", f"{loss.fidelity_zero:.4f}",
-                f"{loss.fidelity_mean:.4f}", f"{usage.dead:.2%}",
-                f"{found.geometry.max_cosine_median:.2f}" if found.geometry else "–",
+                made.name, f"{found.d_sae:,}", f"{made.tokens / 1e6:.1f} M", f"{made.samples / 1e6:.0f} M",
+                f"{rebuilt.l0:.1f}", f"{rebuilt.explained_variance:.3f}", f"{loss.delta_ce:.3f}",
+                f"{loss.kl:.3f}", f"{loss.fidelity_zero:.4f}", f"{loss.fidelity_mean:.4f}",
+                f"{found.usage.dead:.2%}",
             ]
         )  # fmt: skip
-        for kind, of in result["steering"].items():
+        for kind, of in result.steering.items():
             steering.append(
                 [
-                    result["name"] if kind == "trained" else f"{result['name']}, untrained",
+                    made.name if kind == "trained" else f"{made.name}, untrained",
                     f"{of['output_score_mean']:.3f}", f"{of['output_score_high']:.0%}",
                     f"{of['delta_confidence_mean']:+.2f}", f"{of['loss_rise_at_h_max_median']:.2f}",
                     f"{of['coherent_strength_median']:.2f}",
                 ]
             )  # fmt: skip
-    first = results[0]
-    seen = f"{first['samples'] / 1e6:.0f} million samples of {first['harvested'] / 1e6:.1f} million tokens."
     return (
         Table(
-            ["SAE", "d_sae", "L0", "EV", "ΔCE", "KL", "fidelity, zero", "fidelity, mean", "dead", "cosine"],
+            [
+                "SAE", "d_sae", "harvested", "samples", "L0", "EV", "ΔCE", "KL", "fidelity, zero",
+                "fidelity, mean", "dead",
+            ],
             rows,
-            note=f"{seen} ΔCE and KL in nats; cosine: median over features, with the nearest decoder row.",
+            note="On held-out chats; ΔCE and KL in nats.",
         ),
         Table(
             [
-                "SAE", "output score", f"≥ {FULL_SCORE}", "Δ confidence", "loss at h_max",
+                "SAE", "output score", f"≥ {HIGH_SCORE}", "Δ confidence", "loss at h_max",
                 "coherent strength",
             ],
             steering,
-            note=f"{NUM_FEATURES} live features each, set to h_max; losses in nats a token, over the plain"
-            " model's; means, but medians of the last two.",
+            note=f"{NUM_FEATURES} live features each, set to h_max: means of output score and Δ confidence"
+            " (nats), medians of what ordinary text costs more (nats a token) and of the strength at which"
+            " that is 1.",
         ),
     )  # fmt: skip
 
