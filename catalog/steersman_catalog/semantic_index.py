@@ -1,12 +1,18 @@
 """Search by meaning: cosine of the query's embedding with every label's, exact."""
 
+import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
 
 from steersman_catalog.vectors import BLOCK, unit
 
+THREADS = min(4, os.cpu_count() or 1)
+"""More gain nothing: what a search waits for is memory."""
+POOL = ThreadPoolExecutor(THREADS, thread_name_prefix="search")
 QUERY = """
 SELECT feature, embedding FROM embeddings JOIN labels USING (label) WHERE shown ORDER BY feature
 """
@@ -23,6 +29,8 @@ class SemanticIndex:
         self._features = features
         self._directions = directions
         self._num_features = num_features
+        bounds = np.linspace(0, len(directions), THREADS + 1).astype(int).tolist()
+        self._parts = [slice(*each) for each in pairwise(bounds)]
 
     @classmethod
     def load(
@@ -51,9 +59,14 @@ class SemanticIndex:
 
     def scores(self, direction: np.ndarray) -> np.ndarray:
         """Cosine with the unit vector `[dim]`, float32 `[num_features]`; 0 where there is no label."""
+        direction, cosines = np.asarray(direction, np.float32), np.empty(len(self._directions), np.float32)
+
+        def multiply(part: slice) -> None:
+            # not `@`: BLAS's threads would wait for each other while the model computes on all cores
+            np.einsum("ld,d->l", self._directions[part], direction, out=cosines[part])
+
+        list(POOL.map(multiply, self._parts))
         scores = np.zeros(self._num_features, np.float32)
-        # not `@`: BLAS's threads would wait for each other while the model computes on all cores
-        cosines = np.einsum("ld,d->l", self._directions, np.asarray(direction, np.float32))
         scores[self._features] = cosines
         return scores
 
