@@ -9,12 +9,20 @@ which PyTorch's kernels of `embedding_bag` do on every device without writing th
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from steersman_training.world import ALONE, World
 
+BITS = {
+    torch.bfloat16: torch.int16,
+    torch.float16: torch.int16,
+    torch.float32: torch.int32,
+    torch.float64: torch.int64,
+}
+"""Whole numbers as long as each kind of float."""
 Choose = Callable[[Tensor], Tensor]
 """From pre-activations `[batch, d_sae]` to the places of those to keep, in flat order, ascending."""
 
@@ -52,9 +60,15 @@ def largest(pre: Tensor, count: int, floor: float, world: World = ALONE) -> Tens
     return candidates[keep]
 
 
-def above(pre: Tensor, threshold: float | Tensor) -> Tensor:
-    """Where entries are above `threshold`, in flat order."""
-    return (pre > threshold).flatten().nonzero()[:, 0]
+def above(pre: Tensor, threshold: float) -> Tensor:
+    """Where entries are above `threshold`, which is not negative, in flat order."""
+    flat = pre.detach().flatten()
+    if flat.device.type != "cpu":
+        return (flat > threshold).nonzero()[:, 0]
+    # numpy finds them five times as fast; floats that are not negative are ordered as their bits are
+    bits = BITS[flat.dtype]
+    least = torch.tensor(threshold, dtype=flat.dtype).view(bits)
+    return torch.from_numpy(np.flatnonzero(flat.view(bits).numpy() > least.numpy()))
 
 
 def _total(candidates: Tensor, world: World) -> int:

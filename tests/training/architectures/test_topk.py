@@ -4,7 +4,7 @@ from torch import Tensor
 
 from steersman_training import train_config
 from steersman_training.architectures.topk import BatchTopK
-from steersman_training.sparse import largest
+from steersman_training.sparse import BITS, above, largest
 
 BATCH, D_SAE, K = 64, 96, 5
 NONE = torch.empty(0, dtype=torch.long)
@@ -61,6 +61,15 @@ def test_no_floor_changes_which_activations_are_the_largest(floor: float) -> Non
     pre = torch.randn(32, 50, generator=torch.Generator().manual_seed(2))
     expected = (pre.flatten() >= pre.flatten().topk(100).values[-1]).nonzero()[:, 0]
     assert torch.equal(largest(pre, 100, floor), expected)
+
+
+@pytest.mark.parametrize("dtype", BITS)
+@pytest.mark.parametrize("threshold", [0.0, 0.37, 1e-30, 3.0])
+def test_what_is_above_a_threshold_is_found_whatever_the_floats(dtype: torch.dtype, threshold: float) -> None:
+    pre = torch.randn(64, 96, generator=torch.Generator().manual_seed(5)).to(dtype)
+    rounded = float(torch.tensor(threshold, dtype=dtype))
+    pre[0, :5] = torch.tensor([0.0, -0.0, rounded, -rounded, torch.inf]).to(dtype)
+    assert torch.equal(above(pre, threshold), (pre.double() > rounded).flatten().nonzero()[:, 0])
 
 
 def test_when_few_activations_are_above_zero_all_are_kept() -> None:
