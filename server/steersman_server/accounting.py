@@ -14,7 +14,7 @@ from steersman_server.request_ids import request_id
 log = logging.getLogger(__name__)
 
 POLLED = ("/health", "/ready", "/metrics")
-"""Routes that monitors ask for again and again."""
+"""Paths that monitors ask for again and again."""
 
 Book = Callable[[Account], None]
 """Keeps something of a request that is over; must not take long."""
@@ -56,7 +56,7 @@ async def notice(error: Exception, scope: Scope) -> None:
 
 def write_line(account: Account) -> None:
     """A book: a line of the log."""
-    level = logging.DEBUG if account.route in POLLED else logging.INFO
+    level = logging.DEBUG if account.scope["path"] in POLLED else logging.INFO
     if not log.isEnabledFor(level):
         return
     line = {

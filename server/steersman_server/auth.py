@@ -10,6 +10,7 @@ from typing import get_args
 from litestar.datastructures import Headers
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from steersman_engine.engine import EngineClosedError
 from steersman_server.config import ServerConfig
 from steersman_server.errors import RequestError
 from steersman_server.keys import ApiKey, Role
@@ -70,10 +71,13 @@ class Gate:
 
         Raises:
             RequestError: The key or the host is wrong, or there are too many requests.
+            EngineClosedError: The server stops.
         """
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["state"].get("is_late"):
+            raise EngineClosedError("The server stops.")
         headers = Headers.from_scope(scope)
         self._callers.check_host(headers.get("host", ""))
         role = scope["route_handler"].opt.get("role", "admin")

@@ -1,4 +1,7 @@
-"""In front of the application: until it is loaded, and once the server stops, requests are sent away."""
+"""In front of the application: until it is loaded, and once the server stops, requests are sent away.
+
+The latter by the application itself, which knows their paths and counts them.
+"""
 
 import asyncio
 import threading
@@ -10,8 +13,11 @@ from litestar import Litestar
 from litestar.types import Receive, Scope, Send
 
 from steersman.types import ErrorEnvelope, ErrorObject
+from steersman_server.account import Account
+from steersman_server.accounting import accounting, write_line
+from steersman_server.config import ServerConfig
 from steersman_server.error_codes import CODES
-from steersman_server.errors import STOPPING, extra_headers
+from steersman_server.errors import extra_headers
 from steersman_server.request_ids import request_id
 
 LOADING = "The model is being loaded."
@@ -22,9 +28,10 @@ ALIVE = "/health"
 class Doorway:
     """An ASGI application that lets requests in to another, from `open` to `close`; without one, none yet."""
 
-    def __init__(self, app: Litestar | None = None) -> None:
+    def __init__(self, app: Litestar | None, config: ServerConfig) -> None:
         self._given: Future[Litestar] = Future()
         self._app: Litestar | None = None
+        self._refuse = accounting(_refuse, config, [write_line])
         self._is_closed = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -53,9 +60,10 @@ class Doorway:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif self._app is None:
-            await _refuse(scope, send, LOADING)
+            await self._refuse(scope, receive, send)
         elif self._is_closed and scope["path"] != ALIVE:
-            await _refuse(scope, send, STOPPING, ("connection", "close"))
+            scope["state"]["is_late"] = True
+            await self._app(scope, receive, send)
         else:
             self.num_inside += 1
             self._empty.clear()
@@ -88,16 +96,16 @@ class Doorway:
         self.opened.set()
 
 
-async def _refuse(scope: Scope, send: Send, why: str, *more: tuple[str, str]) -> None:
-    scope.setdefault("state", {})
+async def _refuse(scope: Scope, _: Receive, send: Send) -> None:
+    account: Account = scope["state"]["account"]
     code = CODES["not_ready"]
-    error = ErrorObject(message=why, type=code.type, param=None, code="not_ready")
+    account.status, account.code = code.status, "not_ready"
+    error = ErrorObject(message=LOADING, type=code.type, param=None, code="not_ready")
     headers = {
         "content-type": "application/json",
         "x-request-id": request_id(scope),
         "openai-processing-ms": "0",
         **extra_headers(code.status),
-        **dict(more),
     }
     encoded: list[tuple[bytes, bytes]] = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": code.status, "headers": encoded})  # pyright: ignore

@@ -100,6 +100,8 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[ErrorE
         _, described = _made(described.code, message)
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     headers |= extra_headers(status)
+    if isinstance(error, EngineClosedError):
+        headers["connection"] = "close"
     if isinstance(error, RequestError) and error.retry_after_s is not None:
         headers["retry-after"] = str(error.retry_after_s)
     return Response(

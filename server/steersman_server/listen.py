@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: Litestar | None, config: ServerConfig) -> None:
-        self.doorway = Doorway(app)
+        self.doorway = Doorway(app, config)
         super().__init__(
             uvicorn.Config(
                 self.doorway,
@@ -101,14 +101,14 @@ def serve(config: ServerConfig, tell: Callable[[str], None]) -> int:
         OSError: The model could not be fetched or read, the port is taken, or a folder cannot be written.
     """
     configure_log(config)
-    sockets, checks = bind(config.host, config.port), Checks(config)
+    checks = Checks(config)
     for check in (
         checks.variants,
         checks.moderation,
         checks.records,
     ):  # the others are made as the model is loaded
         check()
-    server = Server(None, config)
+    sockets, server = bind(config.host, config.port), Server(None, config)
 
     def leave() -> None:
         tell("STOPPING=1")
