@@ -18,6 +18,8 @@ import httpx
 import pytest
 from tests.soak.tiny import write_tiny
 
+from steersman_server.stop import Stop
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at by /proc")
 ROOT = Path(__file__).parents[2]
 WAIT_S, SETTLE_S = 120, 10
@@ -110,6 +112,7 @@ def stopped(folder: Path) -> Iterator[dict[str, Any]]:
         process(
             folder,
             *("--graceful-shutdown-s", str(DEADLINE_S), "--slots", "4"),
+            *("--audit-log", str(folder / "audit.jsonl")),
             NOTIFY_SOCKET=told_at(manager, folder),
         ) as server,
         ThreadPoolExecutor() as pool,
@@ -130,6 +133,7 @@ def stopped(folder: Path) -> Iterator[dict[str, Any]]:
         found |= {"ready": ready, "alive": httpx.get(f"{server.url}/health"), "late": ask(server.url)}
         found |= {"short": short_stream.result(), "long stream": long_stream.result(), "long": long.result()}
         found |= {"exit code": server.end(), "log": server.log}
+        found["records"] = [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
         found["told"] = [manager.recv(100), manager.recv(100)]
         yield found
 
@@ -191,6 +195,12 @@ def test_an_answer_beyond_the_deadline_is_an_error(stopped):
     assert long.headers["retry-after"]
 
 
+def test_the_audit_log_has_all_that_were_answered_to_the_end(stopped):
+    found = [(record["status"], record.get("code")) for record in stopped["records"]]
+    ended = [(200, None), (200, "not_ready"), (503, "not_ready"), (503, "not_ready")]
+    assert sorted(found, key=str) == sorted(ended, key=str)
+
+
 def test_an_orderly_end_is_a_success_and_no_error_in_the_log(stopped):
     assert stopped["exit code"] == 0
     assert not re.search("Traceback|ERROR|Exception", stopped["log"]), stopped["log"]
@@ -211,6 +221,39 @@ def test_a_signal_while_the_model_loads_ends_it_cleanly(folder, number, code):
         assert server.end() == code
         assert "answers at" not in server.log
         assert not re.search("Traceback|terminate|Fatal|ERROR", server.log), server.log
+
+
+@pytest.fixture
+def stop() -> Iterator[Stop]:
+    """In this process; signals do what they did afterwards."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield Stop(lambda: None)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_s_number_is_in_the_exit_code(stop, monkeypatch, number, code):
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    signal.raise_signal(signal.SIGTERM)
+    assert (ended, stop.exit_code) == ([], 0)
+    signal.raise_signal(number)
+    assert ended == [code]
+
+
+def test_a_signal_that_comes_where_nothing_can_be_raised_ends_the_work_all_the_same(stop, capsys):
+    class Last:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def work() -> str:
+        Last()  # gone at once
+        time.sleep(SETTLE_S)
+        return "done"
+
+    assert stop.unless_told(work) is None
+    assert stop.signal == signal.SIGTERM and capsys.readouterr().err == ""
 
 
 def test_a_second_signal_waits_for_nobody(folder):
