@@ -25,6 +25,7 @@ from steersman_server.errors import handle
 from steersman_server.headers import stamp
 from steersman_server.metrics import Metrics
 from steersman_server.moderation.judges import Judge
+from steersman_server.moderation.policy import NOTHING
 from steersman_server.moderation.setup import adopt, make_moderator
 from steersman_server.routes import routes
 from steersman_server.running import Running
@@ -55,6 +56,8 @@ def create_app(served: ServedModel, config: ServerConfig) -> Litestar:
     """
     metrics = Metrics(served.engine, served.name, served.bundle, steersman.__version__)
     moderator = make_moderator(config, served)
+    if moderator.policy == NOTHING:
+        served = served.unmoderated()
     running = Running(served, config, VariantStore.open(config.variants), metrics, moderator)
     books = open_books(config, metrics, served.name)
     app = Litestar(

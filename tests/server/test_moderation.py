@@ -30,12 +30,14 @@ from steersman_server.app import create_app
 from steersman_server.config import ServerConfig
 from steersman_server.error_codes import CODES
 from steersman_server.keys import ApiKey
+from steersman_server.moderation.endpoint import Result, _scores
 from steersman_server.moderation.policy import NOTHING, Policy, PolicyTable
 from steersman_server.served import ServedModel
 
-from .conftest import H_MAX, FakeEngine, openai_on, serve
+from .conftest import H_MAX, REFUSED, FakeEngine, openai_on, serve
 
 CHAT = "/v1/chat/completions"
+DOCS = Path(__file__).parents[2] / "docs" / "moderation.md"
 FOUND = {
     "sexual": "hentai",
     "minors": "lolicon",
@@ -140,7 +142,9 @@ def test_an_input_is_let_through_flagged_or_refused(http_with, engine, category)
         assert flagged(ask(http, text).json(), "input") == [[category]]
         assert len(engine.generated) == 2
     with http_with(inputs={category: "block"}) as http:
-        assert error(ask(http, text)) == (400, f"input_blocked_{category}", "messages[0].content")
+        refused = ask(http, text)
+        assert error(refused) == (400, f"input_blocked_{category}", "messages[0].content")
+        assert FOUND[category] not in refused.text
         assert len(engine.generated) == 2
 
 
@@ -417,8 +421,26 @@ def test_moderation_that_is_off_does_nothing(http_with, engine):
         assert len(http.get("/v1/features/0").json()["examples"]) == 2
 
 
+@pytest.mark.parametrize(("moderation", "status"), [("standard", 400), ("off", 200)])
+def test_marks_of_other_categories_keep_the_catalogue_s_action_unless_all_is_off(
+    client_with, engine, moderation, status
+):
+    with client_with(moderation=moderation) as http:
+        raised = ask(http, feature_edits=[{"feature": REFUSED, "strength": 0.5}])
+        assert (raised.status_code, len(features(http, ""))) == (status, 4 if status == 400 else 5)
+
+
 def test_off_is_off_at_every_place():
     assert not any(getattr(NOTHING, place) for place in Policy.__struct_fields__)
+
+
+def test_the_documented_standard_is_that_of_the_code():
+    text = DOCS.read_text(encoding="utf-8")
+    lines = [f"| | {' | '.join(CATEGORIES)} |", "|---" * (1 + len(CATEGORIES)) + "|"]
+    for place in Policy.__struct_fields__:
+        actions = getattr(Policy(), place)
+        lines.append(f"| {place} | {' | '.join(actions.of(category) for category in CATEGORIES)} |")
+    assert "\n".join(lines) in text
 
 
 def test_an_action_in_the_file_leaves_the_others_as_they_are():
@@ -493,6 +515,20 @@ def test_an_endpoint_judges_in_place_of_the_rules(http_with, engine, endpoint):
     assert (result["model"], result["category_scores"]["self_harm"]) == ("m-1", 0.75)
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("illicit", {"crime"}),
+        ("violence/graphic", {"violence"}),
+        ("sexual/minors", {"minors"}),
+        ("violence", set()),
+        ("harassment", set()),
+    ],
+)
+def test_an_endpoint_s_categories_count_as_ours(theirs, ours):
+    assert _scores(Result(categories={theirs: True, "sexual": False})).keys() == ours
+
+
 def test_an_endpoint_refuses_an_input(http_with, endpoint):
     with http_with(moderation_url=endpoint.url, inputs={"crime": "block"}) as http:
         assert error(ask(http, "illicit"))[1] == "input_blocked_crime"
@@ -552,6 +588,19 @@ def test_an_endpoint_that_fails_lets_outputs_through_or_not(http_with, endpoint,
     assert made["moderation"]["output"]["type"] == "error"
 
 
+def test_where_nothing_may_be_blocked_an_endpoint_that_fails_ends_no_answer(http_with, endpoint):
+    endpoint.status = 500
+    off = dict.fromkeys(CATEGORIES, "off")
+    settings = {"inputs": off, "outputs": off | {"crime": "flag"}, "moderation_failure": "closed"}
+    with http_with(moderation_url=endpoint.url, **settings) as http:
+        made = ask(http, max_tokens=50).json()
+    assert (made["choices"][0]["message"]["content"], made["choices"][0]["finish_reason"]) == (
+        "Hello!",
+        "stop",
+    )
+    assert made["moderation"]["output"]["code"] == "moderation_unavailable"
+
+
 def test_an_endpoint_that_is_too_slow_counts_as_failed(http_with, endpoint):
     endpoint.go_on.clear()
     with http_with(
@@ -593,8 +642,18 @@ def test_a_marked_feature_that_fires_is_a_flag_in_the_prompt_and_in_the_answer(h
     assert flagged(made, "input") == flagged(made, "output") == [["hate"]]
     (result,) = made["moderation"]["output"]["results"]
     assert (result["model"], result["features"], result["choice"]) == ("features", [1], 0)
-    assert [edit.is_probe for edit in engine.generated[0].edits] == [True, True]
+    probes = engine.generated[0].edits
+    assert [edit.is_probe for edit in probes] == [True, True]
+    assert {edit.when.right for edit in probes} == {H_MAX[1] / 2}
     assert "steering" not in made
+
+
+def test_a_signal_flags_even_what_is_blocked_in_words(http_with, engine):
+    engine.probes_fire = True
+    with http_with(inputs={"hate": "block"}, outputs={"hate": "block"}) as http:
+        made = ask(http).json()
+    assert made["choices"][0]["finish_reason"] == "stop"
+    assert flagged(made, "input") == flagged(made, "output") == [["hate"]]
 
 
 def signal_file(path: Path, bundle: str = "tiny@12345678", feature: int = 0) -> Path:
