@@ -114,6 +114,17 @@ def test_what_is_not_there_cannot_be_explained(engine: LocalEngine) -> None:
         asyncio.run(engine.attribute(beyond))
 
 
+def test_a_job_that_was_given_up_is_not_counted(engine: LocalEngine) -> None:
+    async def leave() -> None:
+        task = asyncio.create_task(engine.inspect(InspectRequest(prompt=prompt_of(*IDS))))
+        await asyncio.sleep(0)  # it is the engine's now, and the result cannot have come
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(leave())
+    assert (engine.stats().jobs_waiting, engine.stats().job_seconds["inspection"].count) == (0, 0)
+
+
 def test_a_cancelled_job_is_dropped(engine: LocalEngine) -> None:
     async def leave() -> None:
         explained = AttributionRequest(

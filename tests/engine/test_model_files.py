@@ -8,12 +8,13 @@ import pytest
 import torch
 from tests.soak.tiny import write_tiny
 
-from steersman_engine import pull
-from steersman_engine.bundle import Bundle, BundleError
+from steersman_engine import needs, pull, serving
+from steersman_engine.bundle import SAE_FILE, Bundle, BundleError
 from steersman_engine.choice import check_shape, device_of, files_of
 from steersman_engine.model_files import ModelFiles
 from steersman_engine.presets import DEFAULT_MODEL
 from steersman_engine.pull import PullError
+from steersman_engine.serving import load
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,26 @@ def test_a_bundle_for_another_width_is_refused_by_the_files_alone(whole):
         BundleError, match=r"width 576 with a layer 18; .* is of width 32 and has layers 0 to 3"
     ):
         check_shape(ModelFiles.of(whole), Bundle.named("smollm2-135m").manifest)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda folder, _: (folder / "bundle" / SAE_FILE).write_bytes(b"other"), "it was altered"),
+        (
+            lambda folder, _: cut(folder / "tiny" / "model.safetensors"),
+            "is damaged or was not wholly fetched",
+        ),
+        (lambda _, patch: patch.setattr(needs, "free_memory", lambda: 0), "Not enough memory"),
+    ],
+    ids=["bundle", "model", "memory"],
+)
+def test_what_will_not_do_is_found_before_weights_are_read(whole, tmp_path, monkeypatch, harm, said):
+    folder = shutil.copytree(whole.parent, tmp_path / "all")
+    monkeypatch.setattr(serving, "load_model", lambda *_, **__: pytest.fail("Weights were read."))
+    harm(folder, monkeypatch)
+    with pytest.raises(ValueError, match=said):
+        load(str(folder / "tiny"), str(folder / "bundle"), device="cpu", dtype="float32", cache=tmp_path)
 
 
 def test_a_full_disk_is_found_before_anything_is_fetched(tmp_path, monkeypatch):

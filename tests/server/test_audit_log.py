@@ -2,7 +2,10 @@
 
 import json
 import logging
+import os
 import resource
+import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -181,12 +184,18 @@ def lost(http) -> tuple[float, float]:
     return float(written), float(lost)
 
 
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something."""
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_a_full_disk_costs_records_and_no_answers(client_with, engine, caplog: pytest.LogCaptureFixture):
     with client_with(audit_log=Path("/dev/full")) as http:
         assert [http.post("/v1/chat/completions", json=BODY).status_code for _ in range(3)] == [200] * 3
-        until = time.monotonic() + 20
-        while lost(http) != (0, 3):
-            assert time.monotonic() < until, lost(http)
+        until(lambda: lost(http) == (0, 3))
     (line,) = [record for record in caplog.records if "audit" in record.getMessage()]
     assert line.levelno == logging.ERROR and "No space left on device" in line.getMessage()
 
@@ -200,6 +209,35 @@ def files_end_at(num_bytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_the_log_says_when_the_audit_log_is_written_again(client_with, engine, path: Path, caplog):
+    with client_with(audit_log=path) as http:
+        with files_end_at(0):
+            http.post("/v1/chat/completions", json=BODY)
+            until(lambda: lost(http) == (0, 1))
+        http.post("/v1/chat/completions", json=BODY)
+        until(lambda: lost(http) == (1, 1))
+    assert "The audit log is written again; 1 records were lost." in caplog.text
+
+
+def test_no_answer_waits_for_a_slow_disk(client_with, engine, path: Path, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr("steersman_server.audit_log.MAX_WAITING", 1)
+    monkeypatch.setattr(AuditFile, "write", lambda *_: go_on.wait(20))
+    with client_with(audit_log=path) as http:
+        assert [http.post("/v1/chat/completions", json=BODY).status_code for _ in range(4)] == [200] * 4
+        assert lost(http)[1] >= 2  # one is being written, and one waits
+        go_on.set()
+
+
+def test_others_may_not_read_it(records: Post, path: Path):
+    before = os.umask(0)
+    try:
+        records(chat())
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 def test_a_line_that_does_not_fit_leaves_nothing_behind(path: Path):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import socket
 from argparse import ArgumentParser
 from pathlib import Path
@@ -11,9 +12,10 @@ import torch
 from safetensors import SafetensorError
 from tests.soak.tiny import write_tiny
 
+from steersman.cli import main
 from steersman_engine.bundle import SAE_FILE
 from steersman_engine.engine import EngineError
-from steersman_server import ports
+from steersman_server import listen, ports
 from steersman_server.checks import explained
 from steersman_server.command import command
 from steersman_server.ports import bind
@@ -74,6 +76,44 @@ def test_all_that_will_not_do_is_told(check, tmp_path):
     assert code == "5 of these will not do."
 
 
+@pytest.fixture
+def start(tmp_path, capsys, monkeypatch):
+    """Starts a server that may load nothing; what it says on stderr, and its exit code."""
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(listen, "configure_log", lambda _: None)
+    monkeypatch.setattr(listen, "_load_app", lambda *_: pytest.fail("It began to load."))
+
+    def run(*flags: str) -> tuple[list[str], object]:
+        with pytest.raises(SystemExit) as ended:
+            main(["serve", "--port", "0", "--data-dir", f"{tmp_path / 'data'}", *flags])
+        return capsys.readouterr().err.splitlines(), ended.value.code
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("--port", "{port}", "it is taken"),
+        ("--data-dir", "{file}", "(--data-dir)"),
+        ("--audit-log", "{file}/audit.jsonl", "(--audit-log)"),
+        ("--moderation-signals", "{file}/none.toml", "none.toml"),
+        ("--max-strength", "-1", "--max-strength"),
+        ("--host", "0.0.0.0", "give API keys"),
+    ],
+)
+def test_what_will_not_do_ends_the_start_with_a_line_before_anything_is_loaded(
+    start, tmp_path, flag, value, said
+):
+    file = tmp_path / "file"
+    file.touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        lines, code = start(flag, value.format(port=taken.getsockname()[1], file=file))
+    assert code == 1 and len(lines) == 1, lines
+    assert lines[0].startswith("steersman: ") and said in lines[0]
+
+
 def test_a_bundle_that_was_altered_is_named(check, tiny, tmp_path):
     _, bundle = tiny
     altered = tmp_path / "bundle"
@@ -94,6 +134,11 @@ def test_all_settings_that_cannot_be_meant_are_told(check):
     assert ["FAILED" in line for line in said.splitlines()] == [True, True]
     assert "--max-strength" in said and "--kv-gib" in said
     assert code == "2 of these will not do."
+
+
+def test_no_other_server_is_asked(check):
+    said, code = check("--moderation-url", "http://127.0.0.1:9/v1")
+    assert "by http://127.0.0.1:9/v1, which is not asked now" in said and code == 0
 
 
 def test_looking_changes_nothing(check, tmp_path):

@@ -1,15 +1,26 @@
 """Where settings come from, and which are refused."""
 
+import re
 from argparse import ArgumentParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from steersman_engine.local_engine import EngineConfig
+from steersman_server import listen
 from steersman_server.command import command, read_config
 from steersman_server.config import ServerConfig
+from steersman_server.listen import Server
+from steersman_server.renewal import Renewal
 from steersman_server.settings import settings_of, table
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
+FENCES = [
+    fence
+    for name in ("configuration.md", "moderation.md")
+    for fence in re.findall(r"```toml\n(.*?)```", DOCS.with_name(name).read_text("utf-8"), re.DOTALL)
+]
 
 
 @pytest.fixture
@@ -98,6 +109,36 @@ def test_variables_of_others_are_left_alone(read):
 
 def test_the_documented_settings_are_those_of_the_code():
     assert table(ServerConfig) in DOCS.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("fence", FENCES)
+def test_the_documented_files_are_taken(read, fence):
+    read(toml=fence)
+
+
+def test_actions_of_moderation_come_from_the_file(read):
+    policy = read(toml='[moderation_policy.inputs]\ncrime = "block"').moderation_policy.policy()
+    assert (policy.inputs.crime, policy.outputs.crime) == ("block", "flag")
+
+
+def test_what_is_loaded_is_what_the_settings_name(tmp_path, monkeypatch):
+    class Loading(Exception): ...
+
+    asked: dict[str, Any] = {}
+
+    def load(model: str, bundle: str, **more: Any) -> None:
+        asked.update(model=model, bundle=bundle, **more)
+        raise Loading
+
+    config = ServerConfig(
+        model="m", bundle="b", device="cuda:1", dtype="float16", cache_dir=tmp_path, slots=3, port=0
+    )
+    monkeypatch.setattr(listen, "load", load)
+    with pytest.raises(Loading):
+        listen._load_app(Server(None, config), Renewal(), config)
+    engine = asked.pop("config")
+    assert isinstance(engine, EngineConfig) and engine.num_slots == 3
+    assert asked == {"model": "m", "bundle": "b", "device": "cuda:1", "dtype": "float16", "cache": tmp_path}
 
 
 def test_no_default_is_refused_by_its_own_setting():

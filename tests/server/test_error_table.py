@@ -86,6 +86,7 @@ BLOCKED = {f"input_blocked_{category}" for category in CATEGORIES}
 HEADERS = {
     401: {"www-authenticate": "Bearer"},
     429: {"retry-after": "1", "x-should-retry": "true"},
+    503: {"retry-after": "1", "x-should-retry": "true"},
     500: {"x-should-retry": "false"},
 }
 

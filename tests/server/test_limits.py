@@ -16,6 +16,7 @@ from steersman_engine.engine import EngineTimeoutError, InspectRequest, TokenEve
 from steersman_engine.local_engine import EngineConfig, LocalEngine
 from steersman_engine.prompt import from_tokens
 from steersman_server.app import create_app
+from steersman_server.checks import engine_config
 from steersman_server.config import ServerConfig
 
 HELLO = [{"role": "user", "content": "Hi"}]
@@ -61,6 +62,18 @@ def refused(answer):
             (400, "array_above_max_length", "attribution.tokens"),
         ),
         (
+            {"max_attribution_tokens": 1},
+            "/v1/completions",
+            {"prompt": "Hi", "attribution": {"tokens": [0, 1]}, "messages": None},
+            (400, "array_above_max_length", "attribution.tokens"),
+        ),
+        (
+            {"max_attribution_tokens": 1},
+            "/v1/features/attribute",
+            {"messages": [*HELLO, {"role": "assistant", "content": "Ho"}], "tokens": [0, 1]},
+            (400, "array_above_max_length", "tokens"),
+        ),
+        (
             {"max_inspect_features": 1},
             INSPECT,
             {"features": [1, 2]},
@@ -76,6 +89,27 @@ def test_what_is_beyond_a_limit_is_refused_by_name(client_with, engine, settings
         assert refused(http.post(path, json=body)) == expected
     with client_with() as http:
         assert http.post(path, json=body).status_code == 200
+
+
+def test_a_variant_s_edits_count_too(client_with, engine):
+    with client_with(max_edits=2) as http:
+        http.post("/v1/variants", json={"name": "two", "feature_edits": [EDIT, EDIT]})
+        body = {"model": "org/tiny:two", "messages": HELLO}
+        assert http.post(CHAT, json=body).status_code == 200
+        more = http.post(CHAT, json=body | {"feature_edits": [EDIT]})
+    assert refused(more) == (400, "array_above_max_length", "feature_edits")
+
+
+def test_the_engine_s_limits_are_the_settings():
+    config = ServerConfig(slots=2, kv_gib=3, max_queue=4, max_jobs=5, max_job_tokens=6, request_timeout_s=7)
+    assert engine_config(config) == EngineConfig(
+        num_slots=2,
+        kv_bytes=3 * 2**30,
+        max_waiting=4,
+        max_jobs=5,
+        max_job_positions=6,
+        job_timeout_s=7,
+    )
 
 
 def test_an_answer_without_max_tokens_is_as_long_as_the_server_gives(client_with, engine):
@@ -201,6 +235,8 @@ def test_a_page_that_is_allowed_may_ask(client_with):
         assert http.get("/v1/models", headers={"origin": PAGE}).headers["access-control-allow-origin"] == PAGE
         other = http.get("/v1/models", headers={"origin": "https://other.example"})
         assert "access-control-allow-origin" not in other.headers
+    with client_with(cors_origin=("*",)) as http:
+        assert http.get("/v1/models", headers={"origin": PAGE}).headers["access-control-allow-origin"] == "*"
 
 
 NAMES_A_PLACE = re.compile(

@@ -96,6 +96,10 @@ def test_what_is_polled_is_told_to_those_who_debug(err, client_with):
     with client_with() as http:
         http.get("/health")
     assert err() == ""
+    configure_log(ServerConfig(log_level="debug"))
+    with client_with() as http:
+        http.get("/health")
+    assert "GET /health: 200, " in err()
 
 
 def test_warnings_and_lost_exceptions_have_the_same_form(err):

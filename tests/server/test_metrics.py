@@ -52,6 +52,13 @@ def test_errors_are_counted_by_their_code(http, read, code, path, body):
     assert read("steersman_errors_total", code=code) == before + 1
 
 
+def test_unknown_paths_are_counted_as_one(http, read):
+    before = read("steersman_http_requests_total", path="unknown")
+    for path in ("/no/such/path", "/nor/this"):
+        http.get(path)
+    assert read("steersman_http_requests_total", path="unknown") == before + 2
+
+
 def test_an_error_after_the_beginning_of_a_stream_is_counted(http, engine, read):
     before = read("steersman_errors_total", code="internal_error")
     engine.says("Hello", EngineError("broken"))

@@ -1,6 +1,7 @@
 """How much a key may ask for, and what it may ask at all."""
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 
 import httpx
@@ -89,6 +90,30 @@ def test_the_servers_limits_hold_where_a_key_has_none(clock):
     assert (own, common) == ([60, 60], [6, 60])
 
 
+@pytest.mark.parametrize(("own", "num"), [(None, 1), (2, 2)])
+def test_a_key_without_a_number_of_its_own_has_the_server_s_of_requests_at_once(own, num):
+    caller = Caller(key(max_concurrent=own), ServerConfig(max_concurrent=1))
+    with contextlib.ExitStack() as asking:
+        for _ in range(num):
+            asking.enter_context(caller.asking())
+        with pytest.raises(RequestError):
+            asking.enter_context(caller.asking())
+
+
+def test_where_no_key_is_asked_for_nothing_is_counted(served, engine):
+    config = ServerConfig(requests_per_minute=1, tokens_per_minute=1, max_concurrent=1)
+
+    async def ask():
+        transport = httpx.ASGITransport(create_app(served, config))  # pyright: ignore[reportArgumentType]
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+            body = {"messages": HELLO, "stream": True}
+            return await asyncio.gather(*(http.post("/v1/chat/completions", json=body) for _ in range(3)))
+
+    answers = asyncio.run(ask())
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert not any(name.startswith("x-ratelimit") for name in answers[0].headers)
+
+
 def test_a_request_too_many_is_told_when_to_come_back(client_with):
     with client_with(keys=(key(requests_per_minute=1), key("bob"))) as http:
         first, second = (http.get("/v1/models", headers=ALICE) for _ in range(2))
@@ -105,7 +130,12 @@ def test_what_is_left_stands_in_openais_headers(client_with):
             "10",
             "9",
         )
+        assert float(headers["x-ratelimit-reset-requests"].removesuffix("s")) <= 6
         assert "x-ratelimit-limit-tokens" not in headers
+    with client_with(keys=(key(tokens_per_minute=10),)) as http:
+        headers = http.get("/v1/models", headers=ALICE).headers
+        assert (headers["x-ratelimit-limit-tokens"], headers["x-ratelimit-remaining-tokens"]) == ("10", "10")
+        assert "x-ratelimit-limit-requests" not in headers
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -144,7 +174,9 @@ def test_a_stream_counts_until_it_ends(served, engine):
             answers = await asyncio.gather(*(http.post("/v1/chat/completions", json=body) for _ in range(2)))
             return [*answers, await http.post("/v1/chat/completions", json=body)]
 
-    assert sorted(answer.status_code for answer in asyncio.run(ask())) == [200, 200, 429]
+    first, second, third = sorted(asyncio.run(ask()), key=lambda answer: answer.status_code)
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert refused(third) == (429, "concurrency_limit_exceeded") and third.headers["retry-after"] == "1"
 
 
 LOOKS = [("attribution", {"tokens": [0]}), ("activations", {"top_k": 1})]
@@ -168,6 +200,54 @@ def test_a_role_opens_what_belongs_to_it(client_with, role, statuses):
     with client_with(keys=(key(role=role),)) as http:
         paths = ["/v1/models", "/v1/features", "/metrics"]
         assert [http.get(path, headers=ALICE).status_code for path in paths] == statuses
+
+
+MAY = {
+    "chat": [
+        "POST /v1/chat/completions",
+        "POST /v1/completions",
+        "GET /v1/models",
+        "GET /v1/models/org/tiny",
+        "GET /v1/variants",
+        "GET /v1/variants/x",
+        "POST /tokenize",
+        "POST /detokenize",
+    ],
+    "inspect": [
+        "GET /v1/features",
+        "GET /v1/features/0",
+        "GET /v1/features/0/dashboard",
+        "GET /v1/features/0/neighbors",
+        "GET /v1/features/map",
+        "POST /v1/features/lookup",
+        "POST /v1/features/neighbors",
+        "POST /v1/features/rerank",
+        "POST /v1/features/inspect",
+        "POST /v1/features/attribute",
+        "POST /v1/features/contrast",
+        "POST /v1/sweeps",
+        "POST /v1/logits",
+    ],
+    "admin": [
+        "POST /v1/variants",
+        "PUT /v1/variants/x",
+        "DELETE /v1/variants/x",
+        "POST /v1/variants/import",
+        "GET /metrics",
+    ],
+}
+"""What docs/configuration.md says of roles; each may do what those before it may."""
+
+
+@pytest.mark.parametrize("role", MAY)
+def test_a_role_may_do_what_is_its_own_and_nothing_beyond(client_with, role):
+    roles = list(MAY)
+    with client_with(keys=(key(role=role),)) as http:
+        for other, requests in MAY.items():
+            for method, path in (each.split() for each in requests):
+                answer = http.request(method, path, headers=ALICE, json={} if method != "GET" else None)
+                refused = answer.status_code == 403 and answer.json()["error"]["code"] == "key_not_allowed"
+                assert refused is (roles.index(other) > roles.index(role)), (method, path, answer.text)
 
 
 def test_a_refused_key_is_named_and_not_told(client_with):

@@ -159,7 +159,8 @@ def test_what_the_disk_has_no_room_for_is_refused_and_the_rest_goes_on(
         made = create(http)
         for name in ("a", "b"):
             large = PIRATE | {"name": name, "description": "x" * 2000, "feature_edits": EDITS * 32}
-            assert code(http.post("/v1/variants", json=large)) == (507, "storage_failed")
+            answer = http.post("/v1/variants", json=large)
+            assert code(answer) == (507, "storage_failed") and answer.headers["x-should-retry"] == "false"
         assert http.get("/v1/variants").json()["data"] == [made]
         store._db.execute("PRAGMA max_page_count = 1000")
         create(http, name="a")
