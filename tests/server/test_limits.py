@@ -191,6 +191,7 @@ def test_a_client_that_leaves_amid_its_body_is_no_fault_of_the_servers(served, s
     head = f"POST {CHAT} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
     with socket.create_connection((host, int(port)), timeout=20) as connection:
         connection.sendall(f"{head}content-length: 99\r\n\r\n{{".encode())
+    counted = ""
     for _ in range(200):
         counted = httpx.get(f"{url}/metrics").text
         if 'code="client_closed_request"' in counted:
