@@ -99,8 +99,9 @@ class HostModel:
         return upper(inputs_embeds=resid, attention_mask=attention_mask, use_cache=False).last_hidden_state
 
     def unembed(self, final: Tensor) -> Tensor:
-        """Logits of what `finish` returned."""
-        return self.model.lm_head(final)
+        """Logits of what `finish` returned, or of some of its positions."""
+        # of a slice, a product in bfloat16 takes a hundred times as long on a CPU
+        return self.model.lm_head(final.contiguous())
 
     @property
     def W_U(self) -> Tensor:
