@@ -24,7 +24,6 @@ from safetensors import safe_open
 from steersman_engine.bundle import MANIFEST as BUNDLE
 from steersman_engine.commands import default_cache
 from steersman_engine.host import HostModel, fast_dtype, load_model
-from steersman_engine.presets import PRESETS
 from steersman_engine.pull import pull
 from steersman_engine.sae import SAE
 from steersman_training.labelling.causal import Causal, Output
@@ -82,12 +81,11 @@ def main() -> None:
     parser.add_argument("--harvest", type=Path, required=True, help="where h_max is measured")
     arguments = parser.parse_args()
     manifest = Manifest.load(arguments.harvest)
-    preset = PRESETS[manifest.model]
     model, tokenizer = load_model(
         pull(manifest.model, default_cache()), dtype=fast_dtype("cpu"), device="cpu"
     )
-    host = HostModel(model, preset.layer, name=manifest.model)
-    x = residuals(arguments.harvest, manifest)
+    host = HostModel(model, manifest.layer, name=manifest.model)
+    x, text = residuals(arguments.harvest, manifest), TokenText(tokenizer)
     results = []
     for given in arguments.saes:
         name, _, folder = given.partition("=")
@@ -96,9 +94,7 @@ def main() -> None:
         l0 = made.metrics.reconstruction["all"].l0
         beside = untrained_like(sae, x[:ROWS].float(), l0=l0, seed=SEED)
         steering = {
-            kind: summary(
-                steered(Causal(host, each, tokenizer, manifest.sink_norm, TokenText(tokenizer)), each, x)
-            )
+            kind: summary(steered(Causal(host, each, tokenizer, manifest.sink_norm, text), each, x))
             for kind, each in (("trained", sae), ("untrained", beside))
         }
         results.append(Result(made=made, steering=steering))
@@ -108,7 +104,7 @@ def main() -> None:
         write(
             "saes",
             workload={
-                "model": manifest.model, "layer": preset.layer, "features": NUM_FEATURES, "seed": SEED,
+                "model": manifest.model, "layer": manifest.layer, "features": NUM_FEATURES, "seed": SEED,
                 "h_max_tokens": len(x),
             },
             results=msgspec.to_builtins(results),
