@@ -1,8 +1,7 @@
 """Streams of greedy answers from our engine and from its peers, in one run, cell by cell and interleaved.
 
     python benchmarks/engine.py --quick
-    python benchmarks/engine.py --llama-python PEER_VENV/bin/python --gguf native=Q4_1.gguf f16=F16.gguf
-    python benchmarks/engine.py --transformers-cli PEER_VENV/bin/transformers
+    python benchmarks/engine.py --llama-python PEERS/bin/python --transformers-cli PEERS/bin/transformers
     python benchmarks/engine.py --http "vllm=http://localhost:8001 MODEL COMMAND ..."
 
 All streams of a cell begin at once, with prompts of their own; every stream has other edits. An engine has
@@ -242,6 +241,8 @@ def _key(cell: dict[str, Any]) -> tuple[Any, ...]:
 
 def set_up(arguments: argparse.Namespace) -> tuple[Path, list[Engine], dict[str, str]]:
     """The model's folder, the engines that take part, and why others do not."""
+    from engine_peers.llama_files import llama_files
+
     from steersman_engine.bundle import Bundle
     from steersman_engine.commands import default_cache
     from steersman_engine.pull import pull
@@ -266,14 +267,13 @@ def set_up(arguments: argparse.Namespace) -> tuple[Path, list[Engine], dict[str,
     ]
     skipped = {}
     positions = str(max(arguments.prompts) + MAX_NEW_TOKENS)
-    for pair in arguments.gguf:
-        kind, _, path = pair.partition("=")
+    for kind, path in llama_files(default_cache()).items() if arguments.llama_python else ():
         command = worker(
-            "llama_cpp", arguments.llama_python, path, str(max(8, *arguments.streams)), positions
+            "llama_cpp", arguments.llama_python, str(path), str(max(8, *arguments.streams)), positions
         )
         engines.append(Engine(f"llama.cpp {kind}", command))
-    if not arguments.gguf:
-        skipped["llama.cpp"] = "no --llama-python and --gguf"
+    if not arguments.llama_python:
+        skipped["llama.cpp"] = "no --llama-python"
     for given in arguments.http:
         name, _, rest = given.partition("=")
         url, model, *command = shlex.split(rest)
@@ -301,8 +301,7 @@ def parsed() -> argparse.Namespace:
         "--quick", action="store_true", help="1 and 8 streams, prompts of 64, 0 and 16 edits, 3 repeats"
     )
     parser.add_argument("--engines", nargs="+", help="only these, by name")
-    parser.add_argument("--llama-python", default=sys.executable, help="a Python that has xllamacpp")
-    parser.add_argument("--gguf", nargs="+", default=[], metavar="KIND=FILE")
+    parser.add_argument("--llama-python", help="a Python that has xllamacpp")
     parser.add_argument("--http", nargs="+", default=[], metavar="NAME=URL MODEL COMMAND ...")
     parser.add_argument("--transformers-cli", help="a `transformers` command that can serve")
     parser.add_argument("--name", default="engine", help="of the results file")
