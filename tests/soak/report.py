@@ -9,6 +9,8 @@ from tests.soak.soak import FAULTY, POOL_THREADS
 
 MEMORY_GROWTH = 0.05
 """By so much of its early median may the memory of late rounds differ: what an allocator keeps varies."""
+EXPECTED = ("answered", "refused", "left", "failed by injection")
+"""What may come of a request, beside what is FAULTY."""
 NONE = (
     *FAULTY,
     "answered otherwise at the end",
@@ -47,7 +49,7 @@ def findings(found: Mapping[str, Any]) -> list[Finding]:
     growth, early = found["memory gained, MiB"], found["early memory, MiB"]
     code = found["exit code on SIGTERM"]
     return [
-        *(Finding(name, found[name], "≤ 0", found[name] <= 0) for name in NONE),
+        *(Finding(name, found[name], "0", found[name] == 0) for name in NONE),
         *(Finding(name, found[name], f"≤ {most}", found[name] <= most) for name, most in FEW.items()),
         Finding("exit code on SIGTERM", code, "0", code == 0),
         Finding("memory gained, MiB", growth, f"≤ {MEMORY_GROWTH:.0%}", growth <= MEMORY_GROWTH * early),
@@ -73,13 +75,18 @@ def tables(found: Mapping[str, Any]) -> dict[str, Table]:
     )
     return {
         "findings": Table(["figure", "value", "must be", "holds"], rows, note),
-        "outcomes": Table(["kind of request", "outcome", "requests"], _outcomes(found["outcomes"])),
+        "outcomes": _outcomes(found["outcomes"]),
         "rounds": Table(["round", "requests", "seconds", "memory, MiB", "threads", "files"], _rounds(found)),
     }
 
 
-def _outcomes(outcomes: Sequence[tuple[str, str, int]]) -> list[list[str]]:
-    return [[kind, outcome, f"{count:,}"] for kind, outcome, count in outcomes]
+def _outcomes(outcomes: Sequence[tuple[str, str, int]]) -> Table:
+    """A row for each kind of request, a column for each outcome that there was."""
+    kinds, seen = dict.fromkeys(kind for kind, _, _ in outcomes), {outcome for _, outcome, _ in outcomes}
+    columns = [outcome for outcome in (*EXPECTED, *FAULTY) if outcome in seen]
+    counts = {(kind, outcome): f"{count:,}" for kind, outcome, count in outcomes}
+    rows = [[kind, *(counts.get((kind, outcome), "–") for outcome in columns)] for kind in kinds]
+    return Table(["kind of request", *columns], rows)
 
 
 def _rounds(found: Mapping[str, Any]) -> list[list[str]]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.soak.report import FEW, NONE, SOME, failures
+from tests.soak.report import FEW, NONE, SOME, _outcomes, failures
 
 GOOD: dict[str, Any] = {
     **dict.fromkeys(NONE, 0),
@@ -21,7 +21,7 @@ def test_nothing_wrong_is_no_failure() -> None:
 
 @pytest.mark.parametrize("name", NONE)
 def test_what_must_not_be_is_a_failure(name: str) -> None:
-    assert failures(GOOD | {name: 2}) == [f"{name}: 2, not ≤ 0"]
+    assert failures(GOOD | {name: 2}) == [f"{name}: 2, not 0"]
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -40,3 +40,9 @@ def test_memory_that_grows_is_a_failure() -> None:
 
 def test_a_stop_that_ends_as_a_failure_is_one() -> None:
     assert failures(GOOD | {"exit code on SIGTERM": -15}) == ["exit code on SIGTERM: -15, not 0"]
+
+
+def test_outcomes_have_a_row_for_each_kind_and_a_column_for_what_came_of_it() -> None:
+    table = _outcomes([("bad", "refused", 3), ("plain", "answered", 1200), ("plain", "lost", 1)])
+    assert table.columns == ["kind of request", "answered", "refused", "lost"]
+    assert table.rows == [["bad", "–", "3", "–"], ["plain", "1,200", "–", "1"]]
