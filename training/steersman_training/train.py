@@ -17,6 +17,7 @@ from torch import Tensor
 
 from steersman_engine.bundle import sha256_of
 from steersman_engine.host import fast_dtype
+from steersman_training.allocator import keep_freed_memory
 from steersman_training.checkpoint import restore_checkpoint, save_checkpoint
 from steersman_training.fidelity import FidelityWatch
 from steersman_training.loggers import Logger, open_logger
@@ -89,6 +90,7 @@ def train_many(
         raise ValueError(f"{', '.join(map(str, runs))} holds a finished run. Choose another folder.")
     if world.leads:
         verify(harvest, manifest)
+    keep_freed_memory()
     torch.set_float32_matmul_precision("high")  # on a GPU TF32; elsewhere the same as before
     with closing(_stream(harvest, manifest, shared)) as stream:
         sample = torch.cat(list(islice(stream, SCALE_BATCHES)))
