@@ -32,10 +32,11 @@ class KVCache:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        shape = (num_slots, 2 * kv_heads, positions, head_dim)
+        # keys of all slots, then values: matrix products over slots and heads then copy nothing first
+        shape = (2, num_slots, kv_heads, positions, head_dim)
         self._kv = [_zeros(shape, dtype, device) for _ in range(num_layers)]
-        self.keys = [buffer[:, :kv_heads] for buffer in self._kv]
-        self.values = [buffer[:, kv_heads:] for buffer in self._kv]
+        self.keys = [buffer[0] for buffer in self._kv]
+        self.values = [buffer[1] for buffer in self._kv]
         self.taps = _zeros((num_slots, positions, d_model), dtype, device)
         """The residual stream at the tap, before edits."""
         self.num_slots, self.positions, self._tap = num_slots, positions, tap
@@ -55,7 +56,8 @@ class KVCache:
 
     def write(self, layer: int, slots: Tensor, positions: Tensor, kv: Tensor) -> None:
         """Store what `layer` made of a batch, keys before values: `[tokens, 2 · kv_heads, head_dim]`."""
-        self._kv[layer][slots, :, positions] = kv
+        buffer = self._kv[layer]
+        buffer[:, slots, :, positions] = kv.view(len(kv), *buffer.shape[::2])
 
     def read(self, layer: int, slot: int, stop: int) -> tuple[Tensor, Tensor]:
         """The first `stop` keys and values of a slot, `[kv_heads, stop, head_dim]`."""
@@ -72,7 +74,7 @@ class KVCache:
 
     def _copy(self, layers: range, source: int, to: int, start: int, stop: int) -> None:
         for layer in layers:
-            self._kv[layer][to, :, start:stop] = self._kv[layer][source, :, start:stop]
+            self._kv[layer][:, to, :, start:stop] = self._kv[layer][:, source, :, start:stop]
 
 
 def _zeros(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
