@@ -13,6 +13,7 @@ against transformers' (ours must be equal); then come the repeats, of which medi
 import argparse
 import json
 import os
+import random
 import shlex
 import statistics
 import subprocess
@@ -33,6 +34,8 @@ EDIT_UNITS = 8.0
 """An edit sets its feature to so many residual units: enough to change an answer, too little to end it."""
 MAX_NEW_TOKENS = 64
 SERVE_PORT = 8123
+NUM_BLOCKS = 128
+"""Of 256 tokens, for `transformers serve`: unless told so it takes nearly all memory."""
 
 
 @dataclass
@@ -89,14 +92,14 @@ class Cell:
 
 
 def prompts_of(folder: Path, cell: Cell, repeat: int) -> list[list[int]]:
-    """Real text, a part of its own for every stream and repeat, so that no prefix is shared."""
+    """Real text, a part of its own for every stream, cell and repeat, so that no prefix is shared."""
     from transformers import AutoTokenizer
 
     text = "".join(
         (ROOT / name).read_text(encoding="utf-8") for name in ("LICENSE", "README.md", "ARCHITECTURE.md")
     )
     ids = AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
-    starts = [(repeat * 977 + stream * 131) % (len(ids) - cell.prompt) for stream in range(cell.streams)]
+    starts = random.Random(f"{cell} {repeat}").sample(range(len(ids) - cell.prompt), cell.streams)
     return [ids[start : start + cell.prompt] for start in starts]
 
 
@@ -262,8 +265,9 @@ def set_up(arguments: argparse.Namespace) -> tuple[Path, list[Engine], dict[str,
             worker("steersman", here, str(folder), bundle, "transformers"),
             exact=True,
         ),
-        Engine(REFERENCE, worker("transformers", here, str(folder), "generate", bundle)),
-        Engine("transformers continuous", worker("transformers", here, str(folder), "continuous")),
+        Engine(REFERENCE, worker("transformers", here, str(folder), "float32", "generate", bundle)),
+        Engine(f"{REFERENCE}, bfloat16", worker("transformers", here, str(folder), "bfloat16", "generate")),
+        Engine("transformers continuous", worker("transformers", here, str(folder), "float32", "continuous")),
     ]
     skipped = {}
     positions = str(max(arguments.prompts) + MAX_NEW_TOKENS)
@@ -280,7 +284,7 @@ def set_up(arguments: argparse.Namespace) -> tuple[Path, list[Engine], dict[str,
         engines.append(Engine(name, worker("http", here, url, model, "ids", "--", *command)))
     if arguments.transformers_cli:
         command = [arguments.transformers_cli, "serve", str(folder), "--continuous-batching"]
-        command += ["--dtype", "bfloat16", "--port", str(SERVE_PORT)]
+        command += ["--dtype", "bfloat16", "--port", str(SERVE_PORT), "--cb-num-blocks", str(NUM_BLOCKS)]
         url = f"http://localhost:{SERVE_PORT}"
         engines.append(
             Engine("transformers serve", worker("http", here, url, str(folder), str(folder), "--", *command))
