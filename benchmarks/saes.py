@@ -1,6 +1,6 @@
 """SAEs side by side: what was measured of each on held-out chats, and what its features do when they are set.
 
-    python benchmarks/saes.py --harvest runs/harvest NAME=runs/one NAME=runs/other ...
+    python benchmarks/saes.py --harvest runs/harvest [--merge] NAME=runs/one NAME=runs/other ...
 
 Each is a bundle, or a run that was evaluated (`steersman evaluate --sae RUN --out RUN/metrics.json`). For
 steering, so many live features are drawn from each by the seed, and set to h_max, the largest activation on
@@ -10,6 +10,7 @@ before ordinary text costs a nat a token more. Random rows stand beside. A few m
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from facts import Table, write
+from facts import RESULTS, Table, write
 from safetensors import safe_open
 
 from steersman_engine.bundle import MANIFEST as BUNDLE
@@ -79,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("saes", nargs="+", metavar="NAME=FOLDER", help="bundles, or evaluated runs")
     parser.add_argument("--harvest", type=Path, required=True, help="where h_max is measured")
+    parser.add_argument("--merge", action="store_true", help="keep other SAEs of the results file")
     arguments = parser.parse_args()
     manifest = Manifest.load(arguments.harvest)
     model, tokenizer = load_model(
@@ -99,6 +101,9 @@ def main() -> None:
         }
         results.append(Result(made=made, steering=steering))
         print(name, steering, file=sys.stderr)
+    if arguments.merge:
+        fresh = {result.made.name for result in results}
+        results = [old for old in measured_before() if old.made.name not in fresh] + results
     figures, steering = tables(results)
     print(
         write(
@@ -111,6 +116,12 @@ def main() -> None:
             tables={"figures": figures, "steering": steering},
         )
     )  # fmt: skip
+
+
+def measured_before() -> list[Result]:
+    """What the results file holds."""
+    found = json.loads((RESULTS / "saes.json").read_text(encoding="utf-8"))
+    return msgspec.convert(found["results"], list[Result])
 
 
 def residuals(folder: Path, manifest: Manifest) -> torch.Tensor:
