@@ -20,13 +20,14 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from engine_bound import measured_bound
 from engine_tables import tables
-from facts import RESULTS, ROOT, load_average, write
+from facts import ROOT, load_average, results_of, write
 
 PEERS = Path(__file__).parent / "engine_peers"
 REFERENCE = "transformers generate"
@@ -35,7 +36,7 @@ EDIT_UNITS = 8.0
 MAX_NEW_TOKENS = 64
 SERVE_PORT = 8123
 NUM_BLOCKS = 128
-"""Of 256 tokens, for `transformers serve`: unless told so it takes nearly all memory."""
+"""Of 256 tokens, for transformers' continuous batching: unless told so it takes nearly all memory."""
 
 
 @dataclass
@@ -91,14 +92,20 @@ class Cell:
     edits: int
 
 
-def prompts_of(folder: Path, cell: Cell, repeat: int) -> list[list[int]]:
-    """Real text, a part of its own for every stream, cell and repeat, so that no prefix is shared."""
+@cache
+def text_ids(folder: Path) -> list[int]:
+    """The tokens of some text."""
     from transformers import AutoTokenizer
 
     text = "".join(
         (ROOT / name).read_text(encoding="utf-8") for name in ("LICENSE", "README.md", "ARCHITECTURE.md")
     )
-    ids = AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
+    return AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
+
+
+def prompts_of(folder: Path, cell: Cell, repeat: int) -> list[list[int]]:
+    """Real text, a part of its own for every stream, cell and repeat, so that no prefix is shared."""
+    ids = text_ids(folder)
     starts = random.Random(f"{cell} {repeat}").sample(range(len(ids) - cell.prompt), cell.streams)
     return [ids[start : start + cell.prompt] for start in starts]
 
@@ -230,11 +237,10 @@ def main() -> None:
 
 def merged(arguments: argparse.Namespace, measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """With `--merge`, also what the results file holds of other cells."""
-    path = RESULTS / f"{arguments.name}.json"
-    if not arguments.merge or not path.is_file():
+    before = results_of(arguments.name) if arguments.merge else None
+    if before is None:
         return measured
-    fresh = {_key(cell) for cell in measured}
-    kept = json.loads(path.read_text(encoding="utf-8"))["results"]["cells"]
+    fresh, kept = {_key(cell) for cell in measured}, before["cells"]
     return [cell for cell in kept if _key(cell) not in fresh] + measured
 
 
@@ -267,7 +273,10 @@ def set_up(arguments: argparse.Namespace) -> tuple[Path, list[Engine], dict[str,
         ),
         Engine(REFERENCE, worker("transformers", here, str(folder), "float32", "generate", bundle)),
         Engine(f"{REFERENCE}, bfloat16", worker("transformers", here, str(folder), "bfloat16", "generate")),
-        Engine("transformers continuous", worker("transformers", here, str(folder), "float32", "continuous")),
+        Engine(
+            "transformers continuous",
+            worker("transformers", here, str(folder), "float32", "continuous", str(NUM_BLOCKS)),
+        ),
     ]
     skipped = {}
     positions = str(max(arguments.prompts) + MAX_NEW_TOKENS)

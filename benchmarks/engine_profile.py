@@ -18,21 +18,20 @@ from unittest.mock import patch
 
 import torch
 from engine import Cell, edits_of, prompts_of
-from engine_bound import PARAMETERS, measured_bound
+from engine_bound import measured_bound
+from engine_peers.greedy import greedy_requests
 from facts import Table, usable_cores, write
 
-from steersman_engine import fast_forward, step
+from steersman_engine import fast_forward
 from steersman_engine.bundle import Bundle
 from steersman_engine.commands import default_cache
-from steersman_engine.edits import AffineEdit
-from steersman_engine.engine import GenerateRequest, Sampling
+from steersman_engine.engine import GenerateRequest
 from steersman_engine.fast_attention import SlotAttention
 from steersman_engine.fast_forward import FastForward
 from steersman_engine.host import HostModel, load_model
 from steersman_engine.kv import KVCache
 from steersman_engine.local_engine import EngineConfig, LocalEngine
 from steersman_engine.presets import DEFAULT_MODEL, PRESETS
-from steersman_engine.prompt import Kind, Prompt
 from steersman_engine.pull import pull
 from steersman_engine.steering import Tap
 from steersman_engine.step import Stepper
@@ -104,7 +103,6 @@ def main() -> None:
         patch.object(SlotAttention, "__call__", clock.timed(ATTENTION, SlotAttention.__call__)),
         patch.object(KVCache, "write", clock.timed(ATTENTION, KVCache.write)),
         patch.object(Tap, "apply", clock.timed(EDITS, Tap.apply)),
-        patch.object(step, "choose", clock.timed(CHOICE, step.choose)),
         patch.object(Stepper, "_choose", clock.timed(CHOICE, Stepper._choose)),
         patch.object(Stepper, "compute", clock.timed(REST, Stepper.compute)),
     ):
@@ -115,7 +113,8 @@ def main() -> None:
             for streams in arguments.streams:
                 for edits in arguments.edits:
                     cell = Cell(streams, PROMPT, edits)
-                    asked = requests_of(folder, cell, repeat, sae.d_sae)
+                    prompts, made = prompts_of(folder, cell, repeat), edits_of(cell, sae.d_sae)
+                    asked = greedy_requests(prompts, NEW_TOKENS, made)
                     found = loop.run_until_complete(one_run(engine, clock, asked))
                     if repeat:  # the first is a warm-up
                         runs.setdefault((streams, edits), []).append(found)
@@ -136,19 +135,6 @@ def main() -> None:
         "repeats": arguments.repeats,
     }
     print(write("engine_profile", workload=workload, results=results, tables={"parts": table(results)}))
-
-
-def requests_of(folder: Path, cell: Cell, repeat: int, d_sae: int) -> list[GenerateRequest]:
-    """A request for each stream, as the benchmark asks them."""
-    return [
-        GenerateRequest(
-            prompt=Prompt(tuple(ids), (1,) * len(ids), (Kind.CONTENT,) * len(ids)),
-            max_tokens=NEW_TOKENS,
-            sampling=Sampling(temperature=0),
-            edits=tuple(AffineEdit(feature, 0.0, add) for feature, add in edits),
-        )
-        for ids, edits in zip(prompts_of(folder, cell, repeat), edits_of(cell, d_sae), strict=True)
-    ]
 
 
 async def one_run(engine: LocalEngine, clock: Clock, requests: list[GenerateRequest]) -> dict[str, float]:
@@ -187,8 +173,7 @@ def table(results: dict[str, Any]) -> Table:
 
 def at_best(bound: dict[str, float], streams: int) -> float:
     """Seconds that a step takes at least on this machine, with weights in 16 bits and float32 products."""
-    reading = 2 * PARAMETERS / (1e9 * bound["read_gb_per_s"])
-    return max(reading, streams * 2 * PARAMETERS / (1e9 * bound["float32_gflop_per_s"]))
+    return max(1 / bound["one_stream_16_bit"], streams / bound["many_streams"])
 
 
 if __name__ == "__main__":

@@ -69,6 +69,12 @@ def write(
     return path
 
 
+def results_of(name: str, folder: Path = RESULTS) -> Any:
+    """The raw figures that `write` saved by this name, or None."""
+    path = folder / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["results"] if path.is_file() else None
+
+
 def commit() -> str:
     """The short hash, with `+` where the sources differ from it; `unknown` outside a checkout."""
     try:

@@ -10,7 +10,6 @@ before ordinary text costs a nat a token more. Random rows stand beside. A few m
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from facts import RESULTS, Table, write
+from facts import Table, results_of, write
 from safetensors import safe_open
 
 from steersman_engine.bundle import MANIFEST as BUNDLE
@@ -103,7 +102,8 @@ def main() -> None:
         print(name, steering, file=sys.stderr)
     if arguments.merge:
         fresh = {result.made.name for result in results}
-        results = [old for old in measured_before() if old.made.name not in fresh] + results
+        before = msgspec.convert(results_of("saes") or [], list[Result])
+        results = [old for old in before if old.made.name not in fresh] + results
     figures, steering = tables(results)
     print(
         write(
@@ -116,12 +116,6 @@ def main() -> None:
             tables={"figures": figures, "steering": steering},
         )
     )  # fmt: skip
-
-
-def measured_before() -> list[Result]:
-    """What the results file holds."""
-    found = json.loads((RESULTS / "saes.json").read_text(encoding="utf-8"))
-    return msgspec.convert(found["results"], list[Result])
 
 
 def residuals(folder: Path, manifest: Manifest) -> torch.Tensor:

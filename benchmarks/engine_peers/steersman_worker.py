@@ -6,15 +6,13 @@ import time
 from typing import Any
 
 import torch
+from greedy import greedy_requests
 from worker import Clock, serve
 
 from steersman_engine.bundle import Bundle
-from steersman_engine.edits import AffineEdit
-from steersman_engine.engine import GenerateRequest, Sampling
 from steersman_engine.fast_forward import forward_for
 from steersman_engine.host import HostModel, load_model
 from steersman_engine.local_engine import EngineConfig, LocalEngine
-from steersman_engine.prompt import Kind, Prompt
 from steersman_engine.transformers_forward import TransformersForward
 
 
@@ -33,15 +31,7 @@ def main(folder: str, bundle: str, kind: str) -> None:
     loop = asyncio.new_event_loop()
 
     def run(asked: dict[str, Any]) -> dict[str, Any]:
-        requests = [
-            GenerateRequest(
-                prompt=Prompt(tuple(ids), (1,) * len(ids), (Kind.CONTENT,) * len(ids)),
-                max_tokens=asked["new_tokens"],
-                sampling=Sampling(temperature=0),
-                edits=tuple(AffineEdit(feature, 0.0, add) for feature, add in edits),
-            )
-            for ids, edits in zip(asked["prompts"], asked["edits"], strict=True)
-        ]
+        requests = greedy_requests(asked["prompts"], asked["new_tokens"], asked["edits"])
         clock = Clock(len(requests))
         steps, seconds = engine.stats().steps_total, engine.stats().step_seconds.sum
 

@@ -1,4 +1,4 @@
-"""transformers: `python transformers_worker.py MODEL_FOLDER DTYPE generate [BUNDLE]` or `... continuous`.
+"""transformers: `transformers_worker.py MODEL_FOLDER DTYPE generate [BUNDLE]` or `... continuous NUM_BLOCKS`.
 
 `generate` takes all prompts, which are of one length, as one batch; edits are made by a forward hook, for
 every row its own, written here from their definition. `continuous` is transformers' continuous batching.
@@ -11,9 +11,6 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, StoppingCriteria, StoppingCriteriaList
 from worker import Clock, serve
-
-NUM_BLOCKS = 128
-"""Of 256 tokens: enough for all streams. Unless told so it takes nearly all memory, which others need too."""
 
 
 class Ticking(StoppingCriteria):
@@ -93,13 +90,13 @@ def continuous(manager: Any, asked: dict[str, Any]) -> dict[str, Any]:
     return clock.answer()
 
 
-def main(folder: str, dtype: str, kind: str, bundle: str | None = None) -> None:
+def main(folder: str, dtype: str, kind: str, given: str | None = None) -> None:
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
     software = {"transformers": transformers.__version__, "torch": torch.__version__}
     if kind == "generate":
-        serve(lambda asked: generate(model, bundle, asked), steers=bundle is not None, software=software)
+        serve(lambda asked: generate(model, given, asked), steers=given is not None, software=software)
         return
-    config = transformers.ContinuousBatchingConfig(allow_block_sharing=False, num_blocks=NUM_BLOCKS)
+    config = transformers.ContinuousBatchingConfig(allow_block_sharing=False, num_blocks=int(given or 0))
     model.generation_config.do_sample = False
     manager = model.init_continuous_batching(continuous_batching_config=config)
     manager.start()
