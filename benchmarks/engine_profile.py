@@ -28,8 +28,8 @@ from steersman_engine.commands import default_cache
 from steersman_engine.engine import GenerateRequest
 from steersman_engine.fast_attention import SlotAttention
 from steersman_engine.fast_forward import FastForward
+from steersman_engine.fast_pass import CompiledPass, PlainPass
 from steersman_engine.host import HostModel, load_model
-from steersman_engine.kv import KVCache
 from steersman_engine.local_engine import EngineConfig, LocalEngine
 from steersman_engine.presets import DEFAULT_MODEL, PRESETS
 from steersman_engine.pull import pull
@@ -37,7 +37,7 @@ from steersman_engine.steering import Tap
 from steersman_engine.step import Stepper
 
 LINEAR, UNEMBED = "linear layers of the blocks", "unembedding"
-ATTENTION, SMALL = "attention, keys and values", "norms, rotations, activations, sums"
+ATTENTION, SMALL = "attention, rotations, keys and values", "norms, activations, sums"
 EDITS, CHOICE, REST, BETWEEN = "edits", "choosing tokens", "the rest of a step", "between steps"
 PARTS = (LINEAR, UNEMBED, ATTENTION, SMALL, EDITS, CHOICE, REST, BETWEEN)
 PROMPT, NEW_TOKENS = 64, 64
@@ -100,8 +100,8 @@ def main() -> None:
         patch.object(FastForward, "lower", clock.timed(SMALL, FastForward.lower)),
         patch.object(FastForward, "upper", clock.timed(SMALL, FastForward.upper)),
         patch.object(SlotAttention, "__init__", clock.timed(ATTENTION, SlotAttention.__init__)),
-        patch.object(SlotAttention, "__call__", clock.timed(ATTENTION, SlotAttention.__call__)),
-        patch.object(KVCache, "write", clock.timed(ATTENTION, KVCache.write)),
+        patch.object(PlainPass, "attend", clock.timed(ATTENTION, PlainPass.attend)),
+        patch.object(CompiledPass, "attend", clock.timed(ATTENTION, CompiledPass.attend)),
         patch.object(Tap, "apply", clock.timed(EDITS, Tap.apply)),
         patch.object(Stepper, "_choose", clock.timed(CHOICE, Stepper._choose)),
         patch.object(Stepper, "compute", clock.timed(REST, Stepper.compute)),

@@ -3,7 +3,7 @@
 It computes what transformers' own code does, with fewer calls and fewer bytes: projections that read
 the same input are one matrix (`fast_linear.py`), no key is repeated and no mask is built for tokens
 that may see everything (`fast_attention.py`), and the last block and the unembedding run for the
-tokens whose logits are wanted. Rotary embeddings and activations are the model's own modules.
+tokens whose logits are wanted. What is between two products is `fast_pass.py`'s.
 
 Shapes: `tokens` of the batch, `d_model`, `heads`, `kv_heads`, `head_dim`, `d_ff`, `kept`, `vocab`.
 """
@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from steersman_engine.fast_attention import SlotAttention
 from steersman_engine.fast_linear import Linear, fuse
+from steersman_engine.fast_pass import CompiledPass, Norm, Pass, PlainPass, load_kernels
 from steersman_engine.forward import Batch, Forward
 from steersman_engine.host import HostModel
 from steersman_engine.kv import KVCache
@@ -27,8 +27,6 @@ from steersman_engine.transformers_forward import TransformersForward, kv_shape
 
 MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 """Those whose blocks are built and wired as here."""
-
-Norm = Callable[[Tensor], Tensor]
 
 
 class FastForward:
@@ -55,35 +53,41 @@ class FastForward:
         self._lower, self._upper = blocks[: host.layer + 1], blocks[host.layer + 1 :]
         self._vocab = host.W_U.shape[0]
         self._tainted: set[int] = set()
-        self._pass: _Pass | None = None
+        self._pass: Pass | None = None
 
     def lower(self, token_ids: Tensor, batch: Batch) -> Tensor:
         """The residual stream after the tap's block."""
-        this = self._pass_of(batch)
-        x = self._embed(token_ids)
+        this, x, more = self._pass_of(batch), self._embed(token_ids), None
         for layer, block in enumerate(self._lower):
-            x = block.forward(x, layer, this)
+            x, more = block.forward(x, more, layer, this)
+        x = x if more is None else more.add_(x)
         self._taint(x, batch)
         return x
 
     def upper(self, x: Tensor, batch: Batch, keep: Tensor) -> Tensor:
         """Logits of the tokens `keep`."""
-        this = self._pass_of(batch)
+        this, more = self._pass_of(batch), None
+        last = len(self._lower) + len(self._upper) - 1
         for layer, block in enumerate(self._upper, start=len(self._lower)):
-            is_last = block is self._upper[-1]
-            if is_last:
-                self._taint(x, batch)
-            x = block.forward(x, layer, this, keep if is_last else None)
+            if layer == last:
+                self._taint(x if more is None else x + more, batch)
+            x, more = block.forward(x, more, layer, this, keep if layer == last else None)
         if not self._upper:
             x = x[keep]
         if not len(keep):
             return x.new_empty(0, self._vocab)
-        return self._weights.unembed(self._weights.norm(x))
+        _, normed = this.add_norm(x, more, self._weights.norm)
+        return self._weights.unembed(normed)
 
-    def _pass_of(self, batch: Batch) -> "_Pass":
+    def _pass_of(self, batch: Batch) -> Pass:
         """What `lower` and `upper` both need of a batch."""
         if self._pass is None or self._pass.batch is not batch:
-            self._pass = _Pass.of(batch, self.cache, self._rotary, self._lower[0], self._tainted)
+            block = self._lower[0]
+            attention = SlotAttention(batch, self.cache, block.scale, self._tainted)
+            # of the first argument only the dtype counts
+            cos, sin = self._rotary(self.cache.taps, batch.positions[None])
+            kind = CompiledPass if self._weights.is_compiled else PlainPass
+            self._pass = kind(batch, self.cache, attention, cos[0], sin[0], block.heads[0])
         return self._pass
 
     def _taint(self, x: Tensor, batch: Batch) -> None:
@@ -111,10 +115,12 @@ class FastWeights:
     blocks: "list[_Block]"
     norm: Norm
     unembed: Linear
+    is_compiled: bool
+    """Whether `fast_kernels` are used."""
 
     @classmethod
-    def of(cls, host: HostModel) -> "FastWeights":
-        """Pack a model's layers.
+    def of(cls, host: HostModel, *, compiled: bool = True) -> "FastWeights":
+        """Pack a model's layers; `compiled`: use compiled kernels if they can be.
 
         Raises:
             ValueError: As `why_not` says.
@@ -122,10 +128,11 @@ class FastWeights:
         if (reason := why_not(host)) is not None:
             raise ValueError(reason)
         base = host.model.model
+        compiled = compiled and host.model.dtype == torch.float32 and load_kernels() is not None
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             unembed = pool.submit(fuse, [host.model.lm_head])
             blocks = list(pool.map(_Block.of, base.layers))
-            return cls(blocks, _norm(base.norm), unembed.result())
+            return cls(blocks, Norm.of(base.norm), unembed.result(), compiled)
 
 
 def forward_for(host: HostModel) -> Callable[[HostModel, int, int], Forward]:
@@ -133,34 +140,6 @@ def forward_for(host: HostModel) -> Callable[[HostModel, int, int], Forward]:
     if why_not(host) is None:
         return partial(FastForward, weights=FastWeights.of(host))
     return TransformersForward
-
-
-@dataclass(frozen=True, slots=True)
-class _Pass:
-    """What is the same for every block."""
-
-    batch: Batch
-    cache: KVCache
-    attention: SlotAttention
-    cos: Tensor  # [tokens, heads + 2 · kv_heads, head_dim], 1 for values
-    sin: Tensor  # the same, 0 for values; its first half negative, as the rotation wants it
-
-    @classmethod
-    def of(cls, batch: Batch, cache: KVCache, rotary: Any, block: "_Block", tainted: set[int]) -> "_Pass":
-        cos, sin = rotary(cache.taps, batch.positions[None])  # of its first argument only the dtype counts
-        half = sin.shape[-1] // 2
-        signed = torch.cat((-sin[..., :half], sin[..., half:]), dim=-1)
-        rotated, values = sum(block.heads), block.heads[1]
-        cos, sin = (part[0, :, None].repeat(1, rotated + values, 1) for part in (cos, signed))
-        cos[:, rotated:], sin[:, rotated:] = 1, 0
-        return cls(batch, cache, SlotAttention(batch, cache, block.scale, tainted), cos, sin)
-
-    def rotate(self, x: Tensor) -> Tensor:
-        """Rotary position embedding (Su et al. 2021, arXiv:2104.09864) of queries and keys, not of values.
-
-        `x` `[tokens, heads + 2 · kv_heads, head_dim]`: one call for all costs less than to take them apart.
-        """
-        return torch.addcmul(x * self.cos, torch.roll(x, x.shape[-1] // 2, -1), self.sin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +153,7 @@ class _Block:
     out: Linear
     mlp_norm: Norm
     gate_up: Linear
-    activation: Norm
+    activation: nn.Module
     down: Linear
     heads: tuple[int, int]
     """Of queries, and of keys or of values."""
@@ -185,12 +164,12 @@ class _Block:
         attention, mlp = block.self_attn, block.mlp
         query_norm, key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
         return cls(
-            attention_norm=_norm(block.input_layernorm),
+            attention_norm=Norm.of(block.input_layernorm),
             qkv=fuse([attention.q_proj, attention.k_proj, attention.v_proj]),
-            query_norm=None if query_norm is None else _norm(query_norm),
-            key_norm=None if key_norm is None else _norm(key_norm),
+            query_norm=None if query_norm is None else Norm.of(query_norm),
+            key_norm=None if key_norm is None else Norm.of(key_norm),
             out=fuse([attention.o_proj]),
-            mlp_norm=_norm(block.post_attention_layernorm),
+            mlp_norm=Norm.of(block.post_attention_layernorm),
             gate_up=fuse([mlp.gate_proj, mlp.up_proj]),
             activation=mlp.act_fn,
             down=fuse([mlp.down_proj]),
@@ -201,29 +180,29 @@ class _Block:
             scale=attention.scaling,
         )
 
-    def forward(self, x: Tensor, layer: int, this: _Pass, keep: Tensor | None = None) -> Tensor:
-        """The residual stream after this block, of the tokens `keep` alone if given."""
-        found = self._attend(self.attention_norm(x), layer, this)
-        if keep is not None:
-            if not len(keep):
-                return x[keep]
-            x, found = x[keep], found[keep]
-        x = self.out(found).add_(x)
-        gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
-        return self.down(self.activation(gate).mul_(up)).add_(x)
+    def forward(
+        self, x: Tensor, more: Tensor | None, layer: int, this: Pass, keep: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The residual stream after this block, of the tokens `keep` alone if given, as two summands.
 
-    def _attend(self, x: Tensor, layer: int, this: _Pass) -> Tensor:
+        So it came in: the sum is made where it is normed. The second is overwritten.
+        """
+        x, normed = this.add_norm(x, more, self.attention_norm)
+        found = this.attend(layer, self._project(normed, this))
+        if keep is not None:
+            x = x[keep]
+            if not len(keep):
+                return x, None
+            found = found[keep]
+        x, normed = this.add_norm(x, self.out(found), self.mlp_norm)
+        return x, self.down(this.gated(self.gate_up(normed), self.activation))
+
+    def _project(self, x: Tensor, this: Pass) -> Tensor:
+        """Queries, keys and values, `[tokens, heads + 2 · kv_heads, head_dim]`."""
         queries, kv = self.heads
         projected = self.qkv(x).view(len(x), queries + 2 * kv, -1)
-        if self.query_norm is not None and self.key_norm is not None:
-            query, key, value = projected.split([queries, kv, kv], dim=1)
-            projected = torch.cat((self.query_norm(query), self.key_norm(key), value), dim=1)
-        query, key_value = this.rotate(projected).split([queries, 2 * kv], dim=1)
-        this.cache.write(layer, this.batch.slots, this.batch.positions, key_value)
-        return this.attention(layer, query)
-
-
-def _norm(module: Any) -> Norm:
-    """A model's RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467) as one call."""
-    weight, eps = module.weight, module.variance_epsilon
-    return lambda x: F.rms_norm(x, weight.shape, weight, eps)
+        if self.query_norm is None or self.key_norm is None:
+            return projected
+        query, key, value = projected.split([queries, kv, kv], dim=1)
+        query, key = self.query_norm(query), self.key_norm(key)
+        return torch.cat((query, key, value), dim=1)

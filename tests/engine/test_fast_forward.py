@@ -1,5 +1,6 @@
 """The lean forward pass against transformers' own."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from tests.engine.test_reference import STEERED
 from tests.engine.tools import ask_all, reference, request
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
+import steersman_engine
+from steersman_engine import fast_pass
 from steersman_engine.fast_attention import worth_joining
-from steersman_engine.fast_forward import FastForward
+from steersman_engine.fast_forward import FastForward, FastWeights
 from steersman_engine.fast_linear import can_pack, fits_half, fuse
 from steersman_engine.forward import Batch, Span
 from steersman_engine.host import HostModel
@@ -74,13 +77,16 @@ def logits_of(
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("bfloat16_weights", [True, False])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_chunked_and_batched_logits_are_those_of_transformers(name: str, bfloat16_weights: bool) -> None:
+def test_chunked_and_batched_logits_are_those_of_transformers(
+    name: str, bfloat16_weights: bool, compiled: bool
+) -> None:
     host = host_of(name, bfloat16_weights=bfloat16_weights)
     texts = [torch.randint(3, 90, (40,)) for _ in range(4)]
     expected = [host.model(text[None]).logits[0] for text in texts]
-    forward = FastForward(host, 4, 64)
+    forward = FastForward(host, 4, 64, weights=FastWeights.of(host, compiled=compiled))
     steps = [
         [(0, 0, 9)],  # a prompt's beginning
         [(0, 9, 20), (2, 0, 1)],  # its next chunk, beside a prompt of one token
@@ -104,11 +110,12 @@ def test_an_engine_on_it_gives_each_of_a_batch_its_own_answer(
 
 
 @torch.no_grad()
-def test_what_a_slot_held_before_touches_nobody() -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+def test_what_a_slot_held_before_touches_nobody(compiled: bool) -> None:
     """A slot full of numbers that are not finite, beside and beneath others."""
     host = host_of("llama", bfloat16_weights=True)
     texts = [torch.randint(3, 90, (40,)) for _ in range(3)]
-    forward = FastForward(host, 3, 64)
+    forward = FastForward(host, 3, 64, weights=FastWeights.of(host, compiled=compiled))
     embed = forward._embed
     forward._embed = lambda ids: embed(ids) * float("nan")
     logits_of(forward, [(1, 0, 30)], texts)
@@ -153,6 +160,34 @@ def test_a_long_sequence_does_not_make_short_ones_read_its_length() -> None:
     assert worth_joining(short, set())
     assert not worth_joining([*short, Span(7, 4000, 4001, 7)], set())
     assert not worth_joining(short, {3})
+
+
+@torch.no_grad()
+def test_without_numba_it_says_so_and_computes_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, text = host_of("llama", bfloat16_weights=True), torch.randint(3, 90, (20,))
+    monkeypatch.setitem(sys.modules, "steersman_engine.fast_kernels", None)
+    monkeypatch.delattr(steersman_engine, "fast_kernels", raising=False)
+    fast_pass.load_kernels.cache_clear()
+    try:
+        forward = FastForward(host, 1, 64)
+    finally:
+        fast_pass.load_kernels.cache_clear()
+    assert "without Numba" in caplog.text
+    found = logits_of(forward, [(0, 0, 20)], [text])
+    torch.testing.assert_close(found, host.model(text[None]).logits[0, -1:], rtol=1e-4, atol=2e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_token_without_room_is_refused(compiled: bool) -> None:
+    host = host_of("llama", bfloat16_weights=True)
+    forward = FastForward(host, 2, 16, weights=FastWeights.of(host, compiled=compiled))
+    texts = [torch.randint(3, 90, (20,)) for _ in range(3)]
+    for ranges in ([(0, 16, 17)], [(2, 0, 1)]):
+        with pytest.raises(IndexError):
+            logits_of(forward, ranges, texts)
 
 
 def test_a_model_built_otherwise_is_refused_by_name() -> None:
