@@ -27,7 +27,7 @@ class SlotAttention:
     """What all blocks need to know of one batch."""
 
     def __init__(self, batch: Batch, cache: KVCache, scale: float, tainted: AbstractSet[int]) -> None:
-        self._cache, self.scale = cache, scale
+        self._cache, self._scale = cache, scale
         self._tokens = len(batch)
         single = [span for span in batch.spans if span.stop - span.start == 1]
         self._joint = _Joint(single, cache) if worth_joining(single, tainted) else None
@@ -38,13 +38,13 @@ class SlotAttention:
         """The values that `query` `[tokens, heads, head_dim]` finds, `[tokens, heads · head_dim]`."""
         keys, values = self._cache.keys[layer], self._cache.values[layer]
         if self._joint is not None and not self._alone:
-            return self._joint.attend(query, keys, values, self.scale)
+            return self._joint.attend(query, keys, values, self._scale)
         out = query.new_empty(self._tokens, query.shape[1] * query.shape[2])
         if self._joint is not None:
-            out[self._joint.tokens] = self._joint.attend(query, keys, values, self.scale)
+            out[self._joint.tokens] = self._joint.attend(query, keys, values, self._scale)
         for span in self._alone:
             k, v = self._cache.read(layer, span.slot, span.stop)
-            out[span.tokens] = _attend_span(query[span.tokens], k, v, self.scale)
+            out[span.tokens] = _attend_span(query[span.tokens], k, v, self._scale)
         return out
 
 

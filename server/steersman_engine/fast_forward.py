@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from steersman_engine.fast_attention import SlotAttention
 from steersman_engine.fast_linear import Linear, fuse
 from steersman_engine.fast_pass import CompiledPass, Norm, Pass, PlainPass, load_kernels
 from steersman_engine.forward import Batch, Forward
@@ -83,11 +82,18 @@ class FastForward:
         """What `lower` and `upper` both need of a batch."""
         if self._pass is None or self._pass.batch is not batch:
             block = self._lower[0]
-            attention = SlotAttention(batch, self.cache, block.scale, self._tainted)
             # of the first argument only the dtype counts
             cos, sin = self._rotary(self.cache.taps, batch.positions[None])
             kind = CompiledPass if self._weights.is_compiled else PlainPass
-            self._pass = kind(batch, self.cache, attention, cos[0], sin[0], block.heads[0])
+            self._pass = kind(
+                batch,
+                self.cache,
+                cos[0],
+                sin[0],
+                heads=block.heads[0],
+                scale=block.scale,
+                tainted=self._tainted,
+            )
         return self._pass
 
     def _taint(self, x: Tensor, batch: Batch) -> None:

@@ -7,6 +7,7 @@ Shapes: `tokens` of the batch, `heads` of queries, `kv_heads`, `head_dim`, `d_mo
 """
 
 import logging
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -76,12 +77,24 @@ class Pass(Protocol):
 
 
 class PlainPass:
-    """`Pass` in PyTorch's calls; `cos` and `sin` `[tokens, head_dim]`."""
+    """`Pass` in PyTorch's calls.
+
+    `cos` and `sin` `[tokens, head_dim]`; `tainted`: slots that may hold numbers that are not finite.
+    """
 
     def __init__(
-        self, batch: Batch, cache: KVCache, attention: SlotAttention, cos: Tensor, sin: Tensor, heads: int
+        self,
+        batch: Batch,
+        cache: KVCache,
+        cos: Tensor,
+        sin: Tensor,
+        *,
+        heads: int,
+        scale: float,
+        tainted: AbstractSet[int],
     ) -> None:
-        self.batch, self._cache, self._attention, self._heads = batch, cache, attention, heads
+        self.batch, self._cache, self._heads = batch, cache, heads
+        self._attention = SlotAttention(batch, cache, scale, tainted)
         kv_heads, half = cache.keys[0].shape[1], sin.shape[-1] // 2
         signed = torch.cat((-sin[:, :half], sin[:, half:]), dim=-1)
         # one call rotates queries, keys and, by nothing, values: it costs less than to take them apart
@@ -109,18 +122,26 @@ class CompiledPass:
     """`Pass` in compiled kernels, but for the attention of prompts and of much that was read."""
 
     def __init__(
-        self, batch: Batch, cache: KVCache, attention: SlotAttention, cos: Tensor, sin: Tensor, heads: int
+        self,
+        batch: Batch,
+        cache: KVCache,
+        cos: Tensor,
+        sin: Tensor,
+        *,
+        heads: int,
+        scale: float,
+        tainted: AbstractSet[int],
     ) -> None:
         kernels = load_kernels()
         assert kernels is not None
         for span in batch.spans:
             if not (0 <= span.slot < cache.num_slots and span.stop <= cache.positions):
                 raise IndexError(f"{span} is outside {cache.num_slots} slots of {cache.positions} positions.")
-        self.batch, self._cache, self._attention, self._heads = batch, cache, attention, heads
-        self._kernels = kernels
-        self._rotated = kernels.Attention(heads, attention.scale, cos, sin, batch.slots, batch.positions)
+        self.batch, self._cache, self._kernels, self._heads = batch, cache, kernels, heads
+        self._own = kernels.Attention(heads, scale, cos, sin, batch.slots, batch.positions)
         read = sum(span.stop for span in batch.spans)
-        self._is_small = len(batch) == len(batch.spans) and read <= KERNEL_POSITIONS
+        is_small = len(batch) == len(batch.spans) and read <= KERNEL_POSITIONS
+        self._others = None if is_small else SlotAttention(batch, cache, scale, tainted)
         self._normed = cos.new_empty(len(batch), cache.taps.shape[-1])
         self._found = cos.new_empty(len(batch), heads * cos.shape[-1])
         self._hidden = cos.new_empty(0, 0)
@@ -148,11 +169,11 @@ class CompiledPass:
     def attend(self, layer: int, projected: Tensor) -> Tensor:
         """As `Pass` says."""
         keys, values = self._cache.keys[layer], self._cache.values[layer]
-        if self._is_small:
-            self._rotated(projected, keys, values, self._found)
+        if self._others is None:
+            self._own(projected, keys, values, self._found)
             return self._found
-        self._rotated.rotate_and_store(projected, keys, values)
-        return self._attention(layer, projected[:, : self._heads])
+        self._own.rotate_and_store(projected, keys, values)
+        return self._others(layer, projected[:, : self._heads])
 
 
 def _gated(x: Tensor, activation: nn.Module) -> Tensor:

@@ -74,9 +74,9 @@ class Stepper:
         def pack(stretches: list[Stretch]) -> Batch:
             return Batch.of([(slot[part.of], part.start, part.stop) for part in stretches], device)
 
+        batch = pack(fresh)
         known = [cache.taps[slot[part.of], part.start : part.stop] for part in again + seen]
         if fresh:
-            batch = pack(fresh)
             ids = [t for part in fresh for t in works[part.of].stream.tokens[part.start : part.stop]]
             new = self.forward.lower(torch.tensor(ids, device=device), batch)
             cache.taps[batch.slots, batch.positions] = new
@@ -85,7 +85,7 @@ class Stepper:
 
         steered = self._steer(resid, works, fresh + again + seen, outcomes)
 
-        batch = pack(fresh + again)
+        batch = pack(fresh + again) if again else batch
         last = {part.of: at - 1 for part, at in _ends(fresh)}
         asked = [i for i, work in enumerate(works) if work.is_last and not work.stream.complete]
         keep = torch.tensor([last[i] for i in asked], dtype=torch.long, device=device)
