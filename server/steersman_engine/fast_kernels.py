@@ -19,6 +19,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import torch
 from numba import carray  # pyright: ignore[reportPrivateImportUsage]
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -95,6 +96,28 @@ class Attention:
     def _addresses(self, x: Tensor, keys: Tensor, values: Tensor) -> tuple[int, ...]:
         here = x.data_ptr(), keys.data_ptr(), values.data_ptr()
         return *here, self._cos, self._sin, self._slots, self._positions
+
+
+def compile_all() -> None:
+    """Compile what is not on disk yet, by calling everything once.
+
+    Raises:
+        Exception: What Numba raises where it cannot, such as OSError when the disk is full.
+    """
+    x, more, half, one, at = (
+        torch.zeros(1, 6),
+        torch.zeros(1, 6),
+        torch.zeros(1, 3),
+        torch.ones(6),
+        torch.tensor([0]),
+    )
+    rms_norm(x, one, 1e-5, more)
+    add_rms_norm(x, more, one, 1e-5, torch.empty(1, 6))
+    silu_gated(x, half)
+    keys, values = torch.zeros(2, 1, 1, 1, 2)
+    attention = Attention(1, 1.0, x[:, :2], x[:, 2:4], at, at)
+    attention.rotate_and_store(x.view(1, 3, 2), keys, values)
+    attention(x.view(1, 3, 2), keys, values, torch.empty(1, 2))
 
 
 @intrinsic

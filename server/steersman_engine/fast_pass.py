@@ -29,11 +29,17 @@ log = logging.getLogger(__name__)
 
 @cache
 def load_kernels() -> ModuleType | None:
-    """`fast_kernels`, or None, with a warning, where Numba cannot be imported."""
+    """`fast_kernels`, compiled, or None, with a warning, where Numba is missing or fails."""
     try:
         from steersman_engine import fast_kernels
-    except ImportError as error:
-        log.warning("Tokens take up to half as long again to write, without Numba: %s", error)
+
+        fast_kernels.compile_all()
+    except Exception as error:  # of a compiler; nothing depends on it but speed
+        log.warning(
+            "Tokens take up to half as long again, since Numba compiles nothing here: %s: %s",
+            type(error).__name__,
+            error,
+        )
         return None
     return fast_kernels
 

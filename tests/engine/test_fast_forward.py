@@ -1,6 +1,8 @@
 """The lean forward pass against transformers' own."""
 
+import errno
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from tests.engine.tools import ask_all, reference, request
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 import steersman_engine
-from steersman_engine import fast_pass
+from steersman_engine import fast_kernels, fast_pass
 from steersman_engine.fast_attention import worth_joining
 from steersman_engine.fast_forward import FastForward, FastWeights
 from steersman_engine.fast_linear import can_pack, fits_half, fuse
@@ -162,19 +164,33 @@ def test_a_long_sequence_does_not_make_short_ones_read_its_length() -> None:
     assert not worth_joining(short, {3})
 
 
-@torch.no_grad()
-def test_without_numba_it_says_so_and_computes_the_same(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    host, text = host_of("llama", bfloat16_weights=True), torch.randint(3, 90, (20,))
+def break_import(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "steersman_engine.fast_kernels", None)
     monkeypatch.delattr(steersman_engine, "fast_kernels", raising=False)
+
+
+def break_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fast_kernels, "compile_all", full)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("fault", [break_import, break_disk])
+def test_without_numba_it_says_so_and_computes_the_same(
+    fault: Callable[[pytest.MonkeyPatch], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    host, text = host_of("llama", bfloat16_weights=True), torch.randint(3, 90, (20,))
+    fault(monkeypatch)
     fast_pass.load_kernels.cache_clear()
     try:
         forward = FastForward(host, 1, 64)
     finally:
         fast_pass.load_kernels.cache_clear()
-    assert "without Numba" in caplog.text
+    assert "Numba compiles nothing here" in caplog.text
     found = logits_of(forward, [(0, 0, 20)], [text])
     torch.testing.assert_close(found, host.model(text[None]).logits[0, -1:], rtol=1e-4, atol=2e-4)
 
