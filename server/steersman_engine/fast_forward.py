@@ -59,9 +59,7 @@ class FastForward:
         this, x, more = self._pass_of(batch), self._embed(token_ids), None
         for layer, block in enumerate(self._lower):
             x, more = block.forward(x, more, layer, this)
-        x = x if more is None else more.add_(x)
-        self._taint(x, batch)
-        return x
+        return self._whole(x, more, batch)
 
     def upper(self, x: Tensor, batch: Batch, keep: Tensor) -> Tensor:
         """Logits of the tokens `keep`."""
@@ -69,7 +67,7 @@ class FastForward:
         last = len(self._lower) + len(self._upper) - 1
         for layer, block in enumerate(self._upper, start=len(self._lower)):
             if layer == last:
-                self._taint(x if more is None else x + more, batch)
+                x, more = self._whole(x, more, batch), None
             x, more = block.forward(x, more, layer, this, keep if layer == last else None)
         if not self._upper:
             x = x[keep]
@@ -84,8 +82,7 @@ class FastForward:
             block = self._lower[0]
             # of the first argument only the dtype counts
             cos, sin = self._rotary(self.cache.taps, batch.positions[None])
-            kind = CompiledPass if self._weights.is_compiled else PlainPass
-            self._pass = kind(
+            self._pass = self._weights.kind(
                 batch,
                 self.cache,
                 cos[0],
@@ -96,10 +93,12 @@ class FastForward:
             )
         return self._pass
 
-    def _taint(self, x: Tensor, batch: Batch) -> None:
-        """Note the slots whose keys and values are no longer all finite."""
+    def _whole(self, x: Tensor, more: Tensor | None, batch: Batch) -> Tensor:
+        """The sum; slots whose keys and values are no longer all finite are noted."""
+        x = x if more is None else more.add_(x)
         if not x.isfinite().all():
             self._tainted |= set(batch.slots[~x.isfinite().all(-1)].tolist())
+        return x
 
 
 def why_not(host: HostModel) -> str | None:
@@ -121,8 +120,8 @@ class FastWeights:
     blocks: "list[_Block]"
     norm: Norm
     unembed: Linear
-    is_compiled: bool
-    """Whether `fast_kernels` are used."""
+    kind: type[Pass]
+    """How what is between the products is computed."""
 
     @classmethod
     def of(cls, host: HostModel, *, compiled: bool = True) -> "FastWeights":
@@ -135,10 +134,11 @@ class FastWeights:
             raise ValueError(reason)
         base = host.model.model
         compiled = compiled and host.model.dtype == torch.float32 and load_kernels() is not None
+        kind = CompiledPass if compiled else PlainPass
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             unembed = pool.submit(fuse, [host.model.lm_head])
             blocks = list(pool.map(_Block.of, base.layers))
-            return cls(blocks, Norm.of(base.norm), unembed.result(), compiled)
+            return cls(blocks, Norm.of(base.norm), unembed.result(), kind)
 
 
 def forward_for(host: HostModel) -> Callable[[HostModel, int, int], Forward]:
@@ -194,7 +194,7 @@ class _Block:
         So it came in: the sum is made where it is normed. The second is overwritten.
         """
         x, normed = this.add_norm(x, more, self.attention_norm)
-        found = this.attend(layer, self._project(normed, this))
+        found = this.attend(layer, self._project(normed))
         if keep is not None:
             x = x[keep]
             if not len(keep):
@@ -203,7 +203,7 @@ class _Block:
         x, normed = this.add_norm(x, self.out(found), self.mlp_norm)
         return x, self.down(this.gated(self.gate_up(normed), self.activation))
 
-    def _project(self, x: Tensor, this: Pass) -> Tensor:
+    def _project(self, x: Tensor) -> Tensor:
         """Queries, keys and values, `[tokens, heads + 2 · kv_heads, head_dim]`."""
         queries, kv = self.heads
         projected = self.qkv(x).view(len(x), queries + 2 * kv, -1)

@@ -1,4 +1,4 @@
-"""What stands between the matrix products of a block, each as one call, compiled when it is first used.
+"""What stands between the matrix products of a block, each as one call, compiled.
 
 A decoding step reads every weight, so it leaves little else in the processor's caches, and whatever is
 called in between is slow as if it were called for the first time: PyTorch's small calls take some ten
@@ -47,9 +47,9 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float, out: Tensor) -> None:
-    """RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4) over the last dimension of `x`, to `out`."""
-    width = len(weight)
-    _rms_norm(x.numel() // width, width, x.data_ptr(), weight.data_ptr(), eps, out.data_ptr())
+    """RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4) of `x` `[tokens, d_model]`, to `out`."""
+    tokens, width = x.shape
+    _rms_norm(tokens, width, x.data_ptr(), weight.data_ptr(), eps, out.data_ptr())
 
 
 def add_rms_norm(x: Tensor, to: Tensor, weight: Tensor, eps: float, out: Tensor) -> None:
@@ -86,12 +86,12 @@ class Attention:
         `x` `[tokens, heads + 2 · kv_heads, head_dim]`: queries, keys, values. `keys` and `values`
         `[slots, kv_heads, positions, head_dim]`.
         """
-        _rotate_and_store(len(x), self._heads, *keys.shape, *self._addresses(x, keys, values))
+        _rotate_and_store((len(x), self._heads, *keys.shape), self._addresses(x, keys, values))
 
     def __call__(self, x: Tensor, keys: Tensor, values: Tensor, out: Tensor) -> None:
         """The same, then what each token finds in its slot up to itself, to `[tokens, heads · head_dim]`."""
-        addresses = self._addresses(x, keys, values)
-        _attend(len(x), self._heads, *keys.shape, *addresses, self._scale, out.data_ptr())
+        shape, addresses = (len(x), self._heads, *keys.shape), self._addresses(x, keys, values)
+        _attend(shape, addresses, self._scale, out.data_ptr())
 
     def _addresses(self, x: Tensor, keys: Tensor, values: Tensor) -> tuple[int, ...]:
         here = x.data_ptr(), keys.data_ptr(), values.data_ptr()
@@ -104,13 +104,8 @@ def compile_all() -> None:
     Raises:
         Exception: What Numba raises where it cannot, such as OSError when the disk is full.
     """
-    x, more, half, one, at = (
-        torch.zeros(1, 6),
-        torch.zeros(1, 6),
-        torch.zeros(1, 3),
-        torch.ones(6),
-        torch.tensor([0]),
-    )
+    x, more, half = torch.zeros(1, 6), torch.zeros(1, 6), torch.zeros(1, 3)
+    one, at = torch.ones(6), torch.tensor([0])
     rms_norm(x, one, 1e-5, more)
     add_rms_norm(x, more, one, 1e-5, torch.empty(1, 6))
     silu_gated(x, half)
@@ -179,11 +174,8 @@ def _rms_norm(tokens, width, x_at, weight_at, eps, out_at):
 
 @_compiled
 def _add_rms_norm(tokens, width, x_at, to_at, weight_at, eps, out_at):
-    x, to, out = (
-        _floats(x_at, (tokens, width)),
-        _floats(to_at, (tokens, width)),
-        _floats(out_at, (tokens, width)),
-    )
+    x, to = _floats(x_at, (tokens, width)), _floats(to_at, (tokens, width))
+    out = _floats(out_at, (tokens, width))
     weight = _floats(weight_at, (width,))
     for t in range(tokens):
         for d in range(width):
@@ -201,26 +193,21 @@ def _silu_gated(tokens, width, x_at, out_at):
 
 
 @_compiled
-def _rotate_and_store(
-    tokens,
-    heads,
-    num_slots,
-    kv_heads,
-    room,
-    head_dim,
-    x_at,
-    keys_at,
-    values_at,
-    cos_at,
-    sin_at,
-    slots_at,
-    positions_at,
-):
+def _views(shape, at):
+    """What lies at the addresses of `Attention._addresses`."""
+    tokens, heads, num_slots, kv_heads, room, head_dim = shape
+    x_at, keys_at, values_at, cos_at, sin_at, slots_at, positions_at = at
     x = _floats(x_at, (tokens, heads + 2 * kv_heads, head_dim))
     keys = _floats(keys_at, (num_slots, kv_heads, room, head_dim))
     values = _floats(values_at, (num_slots, kv_heads, room, head_dim))
     cos, sin = _floats(cos_at, (tokens, head_dim)), _floats(sin_at, (tokens, head_dim))
-    slots, positions = _ints(slots_at, (tokens,)), _ints(positions_at, (tokens,))
+    return x, keys, values, cos, sin, _ints(slots_at, (tokens,)), _ints(positions_at, (tokens,))
+
+
+@_compiled
+def _rotate_and_store(shape, at):
+    tokens, heads, _, kv_heads, _, head_dim = shape
+    x, keys, values, cos, sin, slots, positions = _views(shape, at)
     half = head_dim // 2
     for t in range(tokens):
         slot, position = slots[t], positions[t]
@@ -236,42 +223,10 @@ def _rotate_and_store(
 
 
 @_compiled
-def _attend(
-    tokens,
-    heads,
-    num_slots,
-    kv_heads,
-    room,
-    head_dim,
-    x_at,
-    keys_at,
-    values_at,
-    cos_at,
-    sin_at,
-    slots_at,
-    positions_at,
-    scale,
-    out_at,
-):
-    _rotate_and_store(
-        tokens,
-        heads,
-        num_slots,
-        kv_heads,
-        room,
-        head_dim,
-        x_at,
-        keys_at,
-        values_at,
-        cos_at,
-        sin_at,
-        slots_at,
-        positions_at,
-    )
-    x = _floats(x_at, (tokens, heads + 2 * kv_heads, head_dim))
-    keys = _floats(keys_at, (num_slots, kv_heads, room, head_dim))
-    values = _floats(values_at, (num_slots, kv_heads, room, head_dim))
-    slots, positions = _ints(slots_at, (tokens,)), _ints(positions_at, (tokens,))
+def _attend(shape, at, scale, out_at):
+    _rotate_and_store(shape, at)
+    tokens, heads, _, kv_heads, _, head_dim = shape
+    x, keys, values, _, _, slots, positions = _views(shape, at)
     out = _floats(out_at, (tokens, heads, head_dim))
     weights = np.empty(positions.max() + 1, np.float32)
     for t in range(tokens):

@@ -7,11 +7,12 @@ Shapes: `tokens` of the batch, `heads` of queries, `kv_heads`, `head_dim`, `d_mo
 """
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,50 +62,46 @@ class Norm:
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
-class Pass(Protocol):
+@dataclass
+class Pass(ABC):
     """A batch on its way through the blocks."""
 
     batch: Batch
+    cache: KVCache
+    cos: Tensor  # [tokens, head_dim]
+    sin: Tensor
+    heads: int
+    scale: float
+    tainted: AbstractSet[int]
+    """Slots that may hold numbers that are not finite."""
 
+    @abstractmethod
     def add_norm(self, x: Tensor, more: Tensor | None, norm: Norm) -> tuple[Tensor, Tensor]:
         """`x + more`, made in `more` if there is any, and that normed, to be used before the next call."""
-        ...
 
+    @abstractmethod
     def gated(self, x: Tensor, activation: nn.Module) -> Tensor:
         """`activation(gate) · up` of `[tokens, 2 · d_ff]`, to be used before the next call."""
-        ...
 
+    @abstractmethod
     def attend(self, layer: int, projected: Tensor) -> Tensor:
         """What the batch finds, `[tokens, heads · head_dim]`; its keys and values are kept.
 
         `projected` `[tokens, heads + 2 · kv_heads, head_dim]`, not rotated yet, may be overwritten.
         """
-        ...
 
 
-class PlainPass:
-    """`Pass` in PyTorch's calls.
+@dataclass
+class PlainPass(Pass):
+    """`Pass` in PyTorch's calls."""
 
-    `cos` and `sin` `[tokens, head_dim]`; `tainted`: slots that may hold numbers that are not finite.
-    """
-
-    def __init__(
-        self,
-        batch: Batch,
-        cache: KVCache,
-        cos: Tensor,
-        sin: Tensor,
-        *,
-        heads: int,
-        scale: float,
-        tainted: AbstractSet[int],
-    ) -> None:
-        self.batch, self._cache, self._heads = batch, cache, heads
-        self._attention = SlotAttention(batch, cache, scale, tainted)
-        kv_heads, half = cache.keys[0].shape[1], sin.shape[-1] // 2
-        signed = torch.cat((-sin[:, :half], sin[:, half:]), dim=-1)
+    def __post_init__(self) -> None:
+        self._attention = SlotAttention(self.batch, self.cache, self.scale, self.tainted)
+        kv_heads, half = self.cache.keys[0].shape[1], self.sin.shape[-1] // 2
+        signed = torch.cat((-self.sin[:, :half], self.sin[:, half:]), dim=-1)
         # one call rotates queries, keys and, by nothing, values: it costs less than to take them apart
-        self._cos, self._sin = (part[:, None].repeat(1, heads + 2 * kv_heads, 1) for part in (cos, signed))
+        width = self.heads + 2 * kv_heads
+        self._cos, self._sin = (part[:, None].repeat(1, width, 1) for part in (self.cos, signed))
         self._cos[:, -kv_heads:], self._sin[:, -kv_heads:] = 1, 0
 
     def add_norm(self, x: Tensor, more: Tensor | None, norm: Norm) -> tuple[Tensor, Tensor]:
@@ -120,37 +117,30 @@ class PlainPass:
         """As `Pass` says."""
         turned = torch.roll(projected, projected.shape[-1] // 2, -1)
         rotated = torch.addcmul(projected * self._cos, turned, self._sin)
-        self._cache.write(layer, self.batch.slots, self.batch.positions, rotated[:, self._heads :])
-        return self._attention(layer, rotated[:, : self._heads])
+        self.cache.write(layer, self.batch.slots, self.batch.positions, rotated[:, self.heads :])
+        return self._attention(layer, rotated[:, : self.heads])
 
 
-class CompiledPass:
+@dataclass
+class CompiledPass(Pass):
     """`Pass` in compiled kernels, but for the attention of prompts and of much that was read."""
 
-    def __init__(
-        self,
-        batch: Batch,
-        cache: KVCache,
-        cos: Tensor,
-        sin: Tensor,
-        *,
-        heads: int,
-        scale: float,
-        tainted: AbstractSet[int],
-    ) -> None:
+    def __post_init__(self) -> None:
         kernels = load_kernels()
         assert kernels is not None
+        batch, cache = self.batch, self.cache
         for span in batch.spans:
             if not (0 <= span.slot < cache.num_slots and span.stop <= cache.positions):
                 raise IndexError(f"{span} is outside {cache.num_slots} slots of {cache.positions} positions.")
-        self.batch, self._cache, self._kernels, self._heads = batch, cache, kernels, heads
-        self._own = kernels.Attention(heads, scale, cos, sin, batch.slots, batch.positions)
+        self._kernels = kernels
+        self._own = kernels.Attention(
+            self.heads, self.scale, self.cos, self.sin, batch.slots, batch.positions
+        )
         read = sum(span.stop for span in batch.spans)
         is_small = len(batch) == len(batch.spans) and read <= KERNEL_POSITIONS
-        self._others = None if is_small else SlotAttention(batch, cache, scale, tainted)
-        self._normed = cos.new_empty(len(batch), cache.taps.shape[-1])
-        self._found = cos.new_empty(len(batch), heads * cos.shape[-1])
-        self._hidden = cos.new_empty(0, 0)
+        self._others = None if is_small else SlotAttention(batch, cache, self.scale, self.tainted)
+        self._found = self.cos.new_empty(len(batch), self.heads * self.cos.shape[-1])
+        self._normed = self._hidden = self.cos.new_empty(0, 0)
 
     def add_norm(self, x: Tensor, more: Tensor | None, norm: Norm) -> tuple[Tensor, Tensor]:
         """As `Pass` says."""
@@ -174,12 +164,12 @@ class CompiledPass:
 
     def attend(self, layer: int, projected: Tensor) -> Tensor:
         """As `Pass` says."""
-        keys, values = self._cache.keys[layer], self._cache.values[layer]
+        keys, values = self.cache.keys[layer], self.cache.values[layer]
         if self._others is None:
             self._own(projected, keys, values, self._found)
             return self._found
         self._own.rotate_and_store(projected, keys, values)
-        return self._others(layer, projected[:, : self._heads])
+        return self._others(layer, projected[:, : self.heads])
 
 
 def _gated(x: Tensor, activation: nn.Module) -> Tensor:
